@@ -1,0 +1,101 @@
+"""How good is a prediction? Each number is computed along one axis, the last unless said.
+
+A correlation over the wrong axis answers another question, so the axis is always explicit in
+the name of what comes back: for tracks ``(N, T, L)``, ``dim=-1`` compares profiles and
+``dim=0`` compares sequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["bootstrap_interval", "mse", "pearson_r", "r2"]
+
+
+def mse(prediction: Tensor, target: Tensor, dim: int = -1) -> Tensor:
+    """Mean squared error along ``dim``, in the target's unit squared."""
+    prediction, target = _checked(prediction, target)
+    return (prediction - target).square().mean(dim)
+
+
+def pearson_r(prediction: Tensor, target: Tensor, dim: int = -1) -> Tensor:
+    """Pearson correlation along ``dim``, between -1 and 1.
+
+    Where either side is constant the correlation is not defined and NaN comes back: leave
+    those out and say how many, do not count them as zero.
+    """
+    prediction, target = _checked(prediction, target)
+    p = prediction - prediction.mean(dim, keepdim=True)
+    t = target - target.mean(dim, keepdim=True)
+    return (p * t).sum(dim) / (p.square().sum(dim) * t.square().sum(dim)).sqrt()
+
+
+def r2(prediction: Tensor, target: Tensor, dim: int = -1) -> Tensor:
+    """Share of the target's variance that the prediction explains, along ``dim``.
+
+    This is the coefficient of determination, ``1 - residual / total``: 1 is perfect, 0 is no
+    better than the target's mean, and it can be negative. It is not the square of
+    :func:`pearson_r`, which forgives a wrong scale and offset. NaN or -inf for a constant
+    target.
+    """
+    prediction, target = _checked(prediction, target)
+    total = (target - target.mean(dim, keepdim=True)).square().sum(dim)
+    return 1 - (prediction - target).square().sum(dim) / total
+
+
+def bootstrap_interval(
+    metric: Callable[[Tensor, Tensor], Tensor],
+    prediction: Tensor,
+    target: Tensor,
+    *,
+    seed: int,
+    n_resamples: int = 1000,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a metric over examples.
+
+    Parameters
+    ----------
+    metric
+        A function of ``(prediction, target)`` that returns one number, such as
+        :func:`pearson_r`.
+    prediction, target
+        ``(N,)``. Examples are drawn with replacement, so they must be independent: genes of
+        one family are not.
+    seed
+        Seed of the draws.
+    n_resamples
+        Number of resampled data sets.
+    level
+        Share of the resampled values inside the interval.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper end.
+    """
+    prediction, target = _checked(prediction, target)
+    if prediction.ndim != 1:
+        raise ValueError(f"The prediction is {tuple(prediction.shape)}; wanted (N,).")
+    rng = np.random.default_rng(seed)
+    draws = torch.from_numpy(rng.integers(len(target), size=(n_resamples, len(target))))
+    values = [float(metric(prediction[i], target[i])) for i in draws]
+    lower, upper = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(lower), float(upper)
+
+
+def _checked(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Refuse different shapes, and compute in float64: sums over genomes lose digits."""
+    prediction, target = torch.as_tensor(prediction), torch.as_tensor(target)
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f"The prediction is {tuple(prediction.shape)} and the target {tuple(target.shape)}; "
+            "wanted the same shape."
+        )
+    if prediction.numel() == 0:
+        raise ValueError("There is nothing to compare: the arrays are empty.")
+    return prediction.double(), target.double()
