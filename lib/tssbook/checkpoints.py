@@ -15,20 +15,24 @@ import hashlib
 import json
 import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from importlib import import_module, resources
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
-from huggingface_hub.utils import HfHubHTTPError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from tssbook import __version__
 from tssbook.download import sha256, write_whole
+
+with warnings.catch_warnings():  # in a notebook without ipywidgets its progress bars complain
+    warnings.filterwarnings("ignore", message="IProgress not found")
+    from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+    from huggingface_hub.utils import HfHubHTTPError
 
 Model = TypeVar("Model", bound=nn.Module)
 

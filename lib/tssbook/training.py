@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from tssbook.batches import epoch_seed, on_device
 from tssbook.download import write_whole

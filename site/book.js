@@ -1,0 +1,59 @@
+// The book's own script, the same in both site engines. Without it the pages still read well.
+(function () {
+  "use strict";
+
+  // Charts load Vega from here instead of from the network (Quarto's header sets it by itself).
+  var script = document.currentScript;
+  if (script && !("TSS_VEGA" in window)) {
+    window.TSS_VEGA = new URL("vega.js", script.src).href;
+  }
+
+  var LEADS = /^(Exercise|Note|Predict|Warning|Solution|You will learn)\b/;
+
+  // A quotation that starts with one of the bold lead words becomes a callout.
+  function markCallouts(page) {
+    page.querySelectorAll("blockquote").forEach(function (quote) {
+      var first = quote.querySelector("p");
+      var bold = first && first.firstElementChild;
+      if (!bold || bold.tagName !== "STRONG" || bold !== first.firstChild) return;
+      var lead = LEADS.exec(bold.textContent.trim());
+      if (!lead) return;
+      var kind = lead[1].toLowerCase().split(" ").pop();
+      quote.classList.add("tss-callout", "tss-" + kind);
+      quote.setAttribute("role", "note");
+    });
+  }
+
+  // Wide tables scroll inside a box of their own.
+  function boxTables(page) {
+    page.querySelectorAll("table").forEach(function (table) {
+      if (table.closest(".pst-scrollable-table-container, .tss-scroll, .cell_output")) return;
+      var box = document.createElement("div");
+      box.className = "tss-scroll";
+      table.replaceWith(box);
+      box.append(table);
+    });
+  }
+
+  // What scrolls must be reachable with the keyboard.
+  function focusScrollers(page) {
+    page.querySelectorAll("pre, .tss-scroll, .tss-vega, .cell_output, .cell-output").forEach(
+      function (box) {
+        var wide = box.scrollWidth > box.clientWidth || box.classList.contains("tss-vega");
+        if (wide) box.tabIndex = 0;
+      }
+    );
+  }
+
+  function start() {
+    var page = document.querySelector("main");
+    if (!page) return;
+    markCallouts(page);
+    boxTables(page);
+    focusScrollers(page);
+    window.addEventListener("resize", function () { focusScrollers(page); });
+  }
+
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
+})();

@@ -1,0 +1,66 @@
+"""Sphinx configuration: the book as `_quarto.yml` describes it, for machines without Quarto."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+SITE = Path(__file__).resolve().parent
+ROOT = SITE.parent
+sys.path.insert(0, str(SITE))
+
+import adapt  # noqa: E402  (beside this file)
+
+book = adapt.read_book(ROOT)
+
+project = book["title"]
+author = book["author"]
+copyright = author
+html_title = book["title"]
+language = "en"
+
+extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinx_copybutton"]
+root_doc = "index"
+source_suffix = {".ipynb": "myst-nb", ".qmd": "myst-nb"}
+include_patterns = adapt.pages(book)
+# Sphinx walks the whole source folder: keep it out of everything that holds no page.
+exclude_patterns = adapt.other_folders(ROOT, book)
+
+nb_execution_mode = "off"
+nb_merge_streams = True
+nb_code_prompt_show = nb_code_prompt_hide = "Code"
+myst_enable_extensions = ["amsmath", "dollarmath", "html_image", "strikethrough", "tasklist"]
+myst_heading_anchors = 4
+myst_links_external_new_tab = False
+mathjax_path = "mathjax/tex-chtml.js"
+mathjax3_config = {"options": {"enableMenu": False}}
+copybutton_selector = "div.highlight:not(.output *) > pre, .text_markdown div.highlight > pre"
+
+html_theme = "sphinx_book_theme"
+html_static_path = ["book.css", "book.js"]
+html_css_files = ["book.css"]
+html_js_files = ["book.js"]
+templates_path = ["templates"]
+html_favicon = "favicon.svg"
+html_sidebars = {"**": ["navbar-logo.html", "search-button-field.html", "sbt-sidebar-nav.html"]}
+html_context = {"default_mode": "auto"}  # light or dark as the reader's system says
+html_use_index = False
+html_show_sphinx = False
+html_theme_options = {
+    "repository_url": book["repo-url"],
+    "repository_branch": book["repo-branch"],
+    "use_repository_button": True,
+    "use_edit_page_button": "edit" in book["repo-actions"],
+    "use_source_button": "source" in book["repo-actions"],
+    "use_issues_button": "issue" in book["repo-actions"],
+    "use_download_button": True,
+    "primary_sidebar_end": [],
+    "show_toc_level": 2,
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+
+
+def setup(app):  # noqa: D103
+    app.connect("source-read", adapt.adapt_source)
+    app.connect("build-finished", adapt.add_offline_scripts)

@@ -1,0 +1,40 @@
+"""Serve ``_site/`` on this machine only: ``python site/serve.py [PORT]`` (default 8000)."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files and prints no line per request."""
+
+    def log_message(self, *args: object) -> None:
+        """Print nothing."""
+
+
+def server(folder: Path, port: int) -> ThreadingHTTPServer:
+    """Return a server of `folder` on the loopback address; port 0 takes any free one."""
+    handler = functools.partial(QuietHandler, directory=str(folder))
+    return ThreadingHTTPServer(("127.0.0.1", port), handler)
+
+
+def main() -> int:
+    """Serve the built site until interrupted."""
+    folder = Path(__file__).resolve().parent.parent / "_site"
+    if not (folder / "index.html").is_file():
+        print(f"There is no site in {folder}: run `make book` first.", file=sys.stderr)
+        return 1
+    with server(folder, int(sys.argv[1]) if len(sys.argv) > 1 else 8000) as httpd:
+        print(f"The book is at http://127.0.0.1:{httpd.server_port}/ (stop with Ctrl-C).")
+        try:
+            httpd.serve_forever()
+        except KeyboardInterrupt:
+            print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

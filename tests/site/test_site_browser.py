@@ -1,0 +1,296 @@
+"""The built site in a browser: headless Chromium, this machine's own server, no other host.
+
+Without Chromium these tests are skipped, but under CI they fail.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import yaml
+from axe_playwright_python.sync_playwright import Axe
+from matplotlib.image import imread
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+BROWSERS = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+SCHEMES = ["light", "dark"]
+
+# Every rule. "preload" would fetch the style sheets a second time, some by a wrong address.
+AXE = {"resultTypes": ["violations"], "preload": False}
+
+# Backgrounds that are lighter than a dark page can have, outside what the style sheet inverts.
+LIGHT_BACKGROUNDS = """() => [...document.querySelectorAll("body, body *")].filter(e => {
+  const c = getComputedStyle(e).backgroundColor.match(/[\\d.]+/g).map(Number);
+  const box = e.getBoundingClientRect();
+  const light = 0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2] > 130;
+  return light && (c[3] ?? 1) > 0.3 && box.width * box.height > 900 && box.bottom > 0
+    && e.checkVisibility() && getComputedStyle(e).filter === "none";
+}).map(e => e.outerHTML.slice(0, 120))"""
+
+# What reaches over the window's right edge: the page itself, or parts without a box to scroll in.
+OVERFLOW = """() => {
+  const ARTICLE = "main article *, main#quarto-document-content *";
+  const scrolls = e => e !== document.body && e !== document.documentElement
+    && ["auto", "scroll"].includes(getComputedStyle(e).overflowX);
+  const boxed = e => e && (scrolls(e) || boxed(e.parentElement));
+  return [document.documentElement, ...document.querySelectorAll(ARTICLE)].filter(e =>
+    (e === document.documentElement ? e.scrollWidth : e.getBoundingClientRect().right)
+      > innerWidth + 1 && e.checkVisibility() && !boxed(e.parentElement)
+  ).map(e => e.outerHTML.slice(0, 120));
+}"""
+
+
+@dataclass
+class Visit:
+    """An open page and what went wrong on it."""
+
+    page: Page
+    base: str
+    errors: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+
+    def open(self, address: str) -> None:
+        """Open a page of the site and wait until its scripts have run."""
+        self.page.goto(self.base + address, wait_until="load")
+        self.page.wait_for_load_state("networkidle")
+
+
+def chromium() -> str | None:
+    """Return the path of the system's Chromium or Chrome."""
+    named = os.environ.get("CHROMIUM")
+    found = [named] if named else [shutil.which(name) for name in BROWSERS]
+    return next((path for path in found if path), None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless browser."""
+    path = chromium()
+    if path is None:
+        reason = "No Chromium on the PATH: install it (apt install chromium) or set CHROMIUM."
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def base(site: Path, script: Callable[[str], ModuleType]) -> Iterator[str]:
+    """The address of the site on a server of this machine."""
+    server = script("site/serve.py").server(site, 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def visit(browser: Browser, base: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """A page in the colour scheme and size that the test asks for; other hosts do not answer."""
+    options = {"color_scheme": "light", "viewport": WIDE} | getattr(request, "param", {})
+    context = browser.new_context(reduced_motion="reduce", **options)
+    visit = Visit(context.new_page(), base)
+
+    def gate(route: Route) -> None:
+        if route.request.url.startswith(base):
+            route.continue_()
+        else:
+            visit.outside.append(route.request.url)
+            route.abort()
+
+    context.route("**/*", gate)
+    visit.page.on("pageerror", lambda error: visit.errors.append(str(error)))
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            visit.errors.append(f"{message.text} {message.location.get('url')}")
+
+    visit.page.on("console", listen)
+    yield visit
+    context.close()
+    assert visit.outside == []
+    assert visit.errors == []
+
+
+def addresses(site: Path, pages: list[Path]) -> list[str]:
+    """Return the pages' addresses below the site's, the search page too."""
+    found = [page.relative_to(site).as_posix() for page in pages]
+    return found + (["search.html"] if (site / "search.html").exists() else [])
+
+
+def pixels(png: bytes) -> np.ndarray:
+    """Return a screenshot as luminance, 0 black to 1 white."""
+    return imread(BytesIO(png))[..., :3] @ np.array([0.2126, 0.7152, 0.0722])
+
+
+LOOKS = [{"color_scheme": scheme, "viewport": size} for scheme in SCHEMES for size in (WIDE, PHONE)]
+NAMES = [f"{look['color_scheme']}-{look['viewport']['width']}" for look in LOOKS]
+
+
+@pytest.mark.parametrize("visit", LOOKS, ids=NAMES, indirect=True)
+def test_pages_load_fit_and_are_accessible(visit: Visit, site: Path, pages: list[Path]) -> None:
+    """No error, no request to another host, no overflow, no serious fault that axe-core finds."""
+    faults = []
+    for address in addresses(site, pages):
+        visit.open(address)
+        faults += [f"{address}: too wide: {html}" for html in visit.page.evaluate(OVERFLOW)]
+        violations = Axe().run(visit.page, options=AXE).response["violations"]
+        for found in violations:
+            if found["impact"] in ("serious", "critical"):
+                nodes = [node["html"][:150] for node in found["nodes"][:3]]
+                faults.append(f"{address}: {found['id']}: {found['help']}: {nodes}")
+    assert faults == []
+
+
+@pytest.mark.parametrize("visit", [{"color_scheme": "dark"}], indirect=True)
+def test_dark_pages_have_no_light_boxes(visit: Visit, site: Path, pages: list[Path]) -> None:
+    """Neither a background nor a picture of the dark page is light."""
+    faults = []
+    for address in addresses(site, pages):
+        visit.open(address)
+        faults += [f"{address}: {html}" for html in visit.page.evaluate(LIGHT_BACKGROUNDS)]
+        pictures = visit.page.locator("main img, main .tss-vega canvas, main .tss-vega svg")
+        for i in range(pictures.count()):
+            if not pictures.nth(i).is_visible():
+                continue
+            # A picture is mostly its background: its median pixel must be dark.
+            if np.median(pixels(pictures.nth(i).screenshot())) > 0.35:
+                faults.append(f"{address}: picture {i} is light")
+    assert faults == []
+
+
+def test_the_switch_turns_the_page_dark(visit: Visit) -> None:
+    """The button in the page's head changes the colour of the page."""
+    visit.open("index.html")
+    before = np.median(pixels(visit.page.screenshot()))
+    visit.page.locator(".theme-switch-button, .quarto-color-scheme-toggle").first.click()
+    menu = visit.page.locator(".theme-change-button[data-mode=dark]")  # Quarto has no menu
+    if menu.count():
+        menu.click()
+    visit.page.mouse.move(640, 880)
+    visit.page.wait_for_timeout(500)
+    assert before > 0.9
+    assert np.median(pixels(visit.page.screenshot())) < 0.3
+
+
+def test_charts_draw_and_show_a_tooltip(visit: Visit, site: Path, pages: list[Path]) -> None:
+    """Every stored chart becomes a live one, and the pointer over a mark shows its values."""
+    charts = 0
+    for address in addresses(site, pages)[1:]:
+        visit.open(address)
+        boxes = visit.page.locator(".tss-vega")
+        for i in range(boxes.count()):
+            boxes.nth(i).scroll_into_view_if_needed()
+            drawing = boxes.nth(i).locator("canvas, svg").first
+            drawing.wait_for(state="visible")
+            assert hover_shows_tooltip(visit.page, drawing), f"{address}: chart {i}"
+            charts += 1
+    assert charts > 0
+
+
+def hover_shows_tooltip(page: Page, drawing: Locator) -> bool:
+    """Move the pointer over up to 60 coloured places of a chart until a tooltip shows."""
+    box = drawing.bounding_box()
+    colours = imread(BytesIO(drawing.screenshot()))[..., :3]
+    rows, columns = np.nonzero(np.ptp(colours, axis=2) > 0.15)
+    tip = page.locator("#vg-tooltip-element.visible")
+    for k in np.linspace(0, len(rows) - 1, 60).astype(int) if len(rows) else []:
+        page.mouse.move(box["x"] + int(columns[k]), box["y"] + int(rows[k]))
+        page.wait_for_timeout(20)
+        if tip.count() and tip.inner_text().strip():
+            return True
+    return False
+
+
+def test_math_is_typeset(visit: Visit, site: Path, pages: list[Path]) -> None:
+    """Formulas are drawn, by MathJax or as MathML; no TeX is left to read."""
+    drawn = 0
+    for address in addresses(site, pages)[1:]:
+        visit.open(address)
+        drawn += visit.page.locator("main mjx-container, main math").count()
+        left = visit.page.locator("main .math").all_inner_texts()
+        assert not [text for text in left if "\\(" in text or "\\[" in text or "$" in text]
+        assert visit.page.locator("mjx-merror").count() == 0
+    assert drawn > 0
+
+
+def test_search_finds_one_hot(visit: Visit, site: Path) -> None:
+    """A search for "one-hot" leads to Chapter 1."""
+    if (site / "search.html").exists():  # Sphinx
+        visit.open("search.html?q=one-hot")
+    else:  # Quarto
+        visit.open("index.html")
+        visit.page.locator("#quarto-search button").first.click()
+        visit.page.keyboard.type("one-hot")
+    hits = visit.page.locator("#search-results a, .aa-List a").filter(has_text="Chapter 1")
+    hits.first.wait_for(state="visible")
+    assert "01-toy-cnn" in hits.first.get_attribute("href")
+
+
+def test_callouts_are_marked_by_their_lead_word(visit: Visit) -> None:
+    """The boxes that the preface explains get the class of their kind, and a colour."""
+    visit.open("index.html")
+    for kind in ["Predict", "Exercise", "Note", "Warning"]:
+        quote = visit.page.locator("blockquote").filter(has_text=f"{kind}.").first
+        assert f"tss-{kind.lower()}" in quote.get_attribute("class").split()
+    colours = visit.page.locator(".tss-callout").evaluate_all(
+        "boxes => boxes.map(b => getComputedStyle(b).borderLeftColor)"
+    )
+    assert len(set(colours)) == 4
+
+
+def test_every_lead_word_makes_a_callout_and_others_do_not(visit: Visit, site: Path) -> None:
+    """The script alone, on a page of its own."""
+    script = next(path for path in site.rglob("book.js")).relative_to(site).as_posix()
+    leads = ["Exercise 1.", "Note.", "Predict", "Warning:", "Solution 2", "You will learn"]
+    others = ["Notebook.", "A note.", ""]
+    quotes = [
+        f"<blockquote><p><strong>{lead}</strong> x</p></blockquote>" for lead in leads + others
+    ]
+    quotes.append("<blockquote><p>see <strong>Note.</strong></p></blockquote>")
+    visit.open("index.html")
+    visit.page.set_content(f"<main>{''.join(quotes)}</main>")
+    visit.page.add_script_tag(url=visit.base + script)
+    classes = visit.page.locator("blockquote").evaluate_all("q => q.map(e => e.className)")
+    kinds = ["exercise", "note", "predict", "warning", "solution", "learn"]
+    assert classes == [f"tss-callout tss-{kind}" for kind in kinds] + [""] * 4
+
+
+def test_the_header_for_quarto_finds_vega_and_the_script(visit: Visit) -> None:
+    """The lines that `_quarto.yml` adds to each page, on a page as Quarto lays it out."""
+    config = yaml.safe_load((ROOT / "_quarto.yml").read_text(encoding="utf-8"))
+    header = config["format"]["html"]["include-in-header"][0]["text"]
+    offset = '<meta name="quarto:offset" content="../">'
+    early = "<script>window.early = window.TSS_VEGA;</script>"
+    body = f"<main>{early}<blockquote><p><strong>Note.</strong></p></blockquote></main>"
+    html = f"<!doctype html><head>{header}{offset}<link rel=icon href=data:,></head>{body}"
+    visit.page.route(
+        "**/q/chapters/x.html", lambda r: r.fulfill(body=html, content_type="text/html")
+    )
+    visit.page.route("**/q/site/book.js", lambda r: r.fulfill(path=ROOT / "site" / "book.js"))
+    visit.open("q/chapters/x.html")
+    visit.page.locator(".tss-note").wait_for(state="visible")
+    assert visit.page.evaluate("window.early") == visit.base + "q/site/vega.js"

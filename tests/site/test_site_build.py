@@ -1,0 +1,127 @@
+"""What builds the site: the engines' commands, a failed build, the figure, the scripts."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parents[2]
+Script = Callable[[str], ModuleType]
+
+NOTEBOOK = """{"cells": [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": ["%s"]}],
+"metadata": {}, "nbformat": 4, "nbformat_minor": 5}"""
+
+
+def small_book(folder: Path, chapter: str) -> Path:
+    """Copy the book with its chapters replaced by one line each."""
+    shutil.copytree(ROOT / "site", folder / "site", ignore=shutil.ignore_patterns("vega.js"))
+    for name in ("_quarto.yml", "index.qmd"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("chapters", "solutions"):
+        (folder / name).mkdir()
+        (folder / name / "01-toy-cnn.ipynb").write_text(NOTEBOOK % chapter)
+    return folder
+
+
+def build(folder: Path) -> subprocess.CompletedProcess:
+    """Run the build of the book in `folder` as `make book` does."""
+    command = [sys.executable, "site/build.py", "--engine", "sphinx"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_a_failed_build_leaves_the_old_site(tmp_path: Path) -> None:
+    """A broken link fails the build; the site of before is untouched, nothing is left over."""
+    folder = small_book(tmp_path, "# Title\\n\\n[no such page](02-nothing.ipynb)")
+    (folder / "_site").mkdir()
+    (folder / "_site" / "index.html").write_text("old")
+    ran = build(folder)
+    assert ran.returncode == 1
+    assert "02-nothing.ipynb" in ran.stderr
+    assert ran.stderr.rstrip().endswith("_site is as it was.")
+    assert [path.name for path in (folder / "_site").iterdir()] == ["index.html"]
+    assert (folder / "_site" / "index.html").read_text() == "old"
+    assert list((folder / "build").iterdir()) == []
+
+
+def test_a_build_replaces_the_old_site_and_names_its_engine(tmp_path: Path) -> None:
+    """Nothing of the old site remains; the last line says which engine was used."""
+    folder = small_book(tmp_path, "# Title")
+    (folder / "_site").mkdir()
+    (folder / "_site" / "old.html").write_text("old")
+    ran = build(folder)
+    assert ran.returncode == 0, ran.stderr
+    assert re.fullmatch(r"built with Sphinx \d+\.\d+.*", ran.stdout.splitlines()[-1])
+    assert not (folder / "_site" / "old.html").exists()
+    assert (folder / "_site" / "chapters" / "01-toy-cnn.html").is_file()
+    assert list((folder / "build").iterdir()) == []
+
+
+def test_quarto_is_asked_for_a_folder_inside_the_project(script: Script) -> None:
+    """Quarto takes its output folder relative to the project."""
+    command = script("site/build.py").quarto_command(Path("/book"), Path("/book/build/x/site"))
+    assert command == ["quarto", "render", "/book", "--output-dir", "build/x/site"]
+
+
+def test_files_that_quarto_names_exist(book: dict) -> None:
+    """Style sheets, scripts and chapters of `_quarto.yml`; vega.js is made before rendering."""
+    text = (ROOT / "_quarto.yml").read_text(encoding="utf-8")
+    named = set(re.findall(r"site/[\w.-]+", text)) | {book["favicon"]}
+    missing = {name for name in named if not (ROOT / name).is_file()}
+    assert missing <= {"site/vega.js"}
+
+
+def test_parts_of_the_book_keep_their_order(script: Script) -> None:
+    """Chapters first, then the part with its title; the preface is no chapter."""
+    adapt = script("site/adapt.py")
+    chapters = ["index.qmd", "a.ipynb", {"part": "Solutions", "chapters": ["b.ipynb"]}]
+    book = {"chapters": chapters}
+    assert adapt.parts(book) == [(None, ["a.ipynb"]), ("Solutions", ["b.ipynb"])]
+    assert adapt.pages(book) == ["index.qmd", "a.ipynb", "b.ipynb"]
+
+
+def test_cell_options_of_quarto_become_those_of_myst(script: Script) -> None:
+    """Captions, alt texts and folding from the one set of metadata."""
+    cell = {"metadata": {"fig-cap": "C", "fig-alt": "A", "code-fold": True, "echo": False}}
+    script("site/adapt.py").adapt_cell(cell)
+    assert cell["metadata"]["mystnb"] == {"image": {"alt": "A"}, "figure": {"caption": "C"}}
+    assert cell["metadata"]["tags"] == ["hide-input", "remove-input"]
+    shown = {"metadata": {"code-fold": "show"}}
+    script("site/adapt.py").adapt_cell(shown)
+    assert shown["metadata"]["tags"] == []
+
+
+def test_cdn_scripts_leave_the_pages_of_quarto(script: Script) -> None:
+    """Exactly the two libraries and the line between them go."""
+    page = (
+        '<script src="site_libs/quarto.js"></script>\n'
+        '<script src="https://cdn.example/require.js/2.3.6/require.min.js" integrity=""></script>\n'
+        '<script src="https://cdn.example/jquery/3.5.1/jquery.min.js" crossorigin=""></script>\n'
+        "<script type=\"application/javascript\">define('jquery', [],function() {})</script>\n"
+        "<script>var kept = 1;</script>\n"
+    )
+    kept = '<script src="site_libs/quarto.js"></script>\n<script>var kept = 1;</script>\n'
+    assert script("site/strip_cdn.py").strip(page) == kept
+
+
+def test_the_picture_of_the_models_is_the_one_that_the_script_draws(script: Script) -> None:
+    """The committed file is up to date, is XML, and no text lies outside it."""
+    drawn = script("site/draw_models.py").draw()
+    assert (ROOT / "site" / "models.svg").read_text(encoding="utf-8") == drawn
+    root = ET.fromstring(drawn)  # noqa: S314  (our own text)
+    width, height = float(root.get("width")), float(root.get("height"))
+    texts = list(root.iter("{http://www.w3.org/2000/svg}text"))
+    assert len(texts) > 40
+    for element in texts:
+        half = len(element.text) * float(element.get("font-size")) * 0.3
+        reach = {"start": (0, 2 * half), "end": (2 * half, 0)}
+        left, right = reach.get(element.get("text-anchor"), (half, half))
+        x, y = float(element.get("x")), float(element.get("y"))
+        assert x - left >= 0, element.text
+        assert x + right <= width, element.text
+        assert y < height - 5, element.text

@@ -1,0 +1,128 @@
+"""For several test files: a scripted file server on loopback, and a read-only folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+NOBODY = 65534
+
+
+class FileServer(ThreadingHTTPServer):
+    """Serves ``files`` and does what the attributes say; ``requests`` remembers what was asked.
+
+    Attributes
+    ----------
+    files : dict
+        Path to content.
+    redirects : dict
+        Path to the path to look at instead.
+    ranges, etags : bool
+        Whether the server knows byte ranges and names versions.
+    version : str or None
+        Name of the version of every file, instead of one made from the content.
+    cut_after : int or None
+        The next answer stops after so many bytes of its body, without a word.
+    gate : threading.Event
+        While it is not set, an answer stops after its first half and waits.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.files: dict[str, bytes] = {}
+        self.redirects: dict[str, str] = {}
+        self.ranges = self.etags = True
+        self.version: str | None = None
+        self.cut_after: int | None = None
+        self.gate = threading.Event()
+        self.gate.set()
+        self.requests: list[tuple[str, dict[str, str]]] = []
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.server_port}{path}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: FileServer
+
+    def do_GET(self) -> None:
+        self.server.requests.append((self.path, dict(self.headers)))
+        if self.path in self.server.redirects:
+            self.send_response(302)
+            self.send_header("Location", self.server.url(self.server.redirects[self.path]))
+            self.end_headers()
+            return
+        if self.path not in self.server.files:
+            self.send_error(404)
+            return
+        self._send(self.server.files[self.path])
+
+    def _send(self, content: bytes) -> None:
+        version = self.server.version or hashlib.sha256(content).hexdigest()[:8]
+        etag = f'"{version}"'
+        start = 0
+        if self.server.ranges and "Range" in self.headers and self.headers["If-Range"] == etag:
+            start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        if start and start >= len(content):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        if self.server.etags:
+            self.send_header("ETag", etag)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        body = content[start:]
+        if self.server.cut_after is not None:
+            body, self.server.cut_after = body[: self.server.cut_after], None
+        half = len(body) // 2
+        self.wfile.write(body[:half])
+        self.wfile.flush()
+        self.server.gate.wait(20)
+        self.wfile.write(body[half:])
+
+    def log_message(self, *args: object) -> None:
+        """Keep quiet."""
+
+
+@contextmanager
+def file_server() -> Iterator[FileServer]:
+    with FileServer() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.gate.set()
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def read_only_folder(files: dict[str, bytes] | None = None) -> Iterator[Path]:
+    """A folder without write permission; root, whom permissions do not bind, becomes nobody."""
+    folder = Path(tempfile.mkdtemp())
+    for name, content in (files or {}).items():
+        (folder / name).write_bytes(content)
+        (folder / name).chmod(0o444)
+    folder.chmod(0o555)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield folder
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o755)
+        shutil.rmtree(folder)

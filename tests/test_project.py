@@ -1,0 +1,283 @@
+"""The package, the environments that run it, and the files around them agree with each other."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+import tssbook
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "lib" / "tssbook"
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+MODULES = {path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("_")}
+# What conda-forge calls by another name.
+CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+# What only the conda environment names: tools that are no dependency of anything here.
+CONDA_ONLY = {"python", "pip", "jupyterlab", "quarto"}
+
+
+def declared() -> dict[str, Requirement]:
+    """Every requirement of the project and of its groups, by canonical name."""
+    groups = PYPROJECT["dependency-groups"].values()
+    lines = [line for group in groups for line in group if isinstance(line, str)]
+    requirements: dict[str, Requirement] = {}
+    for line in [*PYPROJECT["project"]["dependencies"], *lines]:
+        requirement = Requirement(line)
+        name = canonicalize_name(requirement.name)
+        same = requirements.setdefault(name, requirement)
+        assert same.specifier == requirement.specifier, f"{name} is declared with two ranges"
+    return requirements
+
+
+def locked() -> dict[str, Requirement]:
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(requirement.name): requirement for requirement in requirements}
+
+
+def conda() -> dict[str, Requirement]:
+    """Entries of environment.yml, pip's part included."""
+    entries = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    lines = [line for line in entries if isinstance(line, str)]
+    lines += [line for part in entries if isinstance(part, dict) for line in part["pip"]]
+    assert lines.pop() == "-e .", "the last entry installs the library itself"
+    requirements = [Requirement(line) for line in lines]
+    return {canonicalize_name(requirement.name): requirement for requirement in requirements}
+
+
+# --- environments -------------------------------------------------------------------------------
+
+
+def test_the_lock_pins_every_declared_dependency() -> None:
+    lock = locked()
+    for name, requirement in declared().items():
+        assert name in lock, f"{name} is not in requirements.lock: run make lock"
+        version = str(lock[name].specifier).removeprefix("==")
+        assert requirement.specifier.contains(version), f"{lock[name]} is outside {requirement}"
+
+
+def test_the_lock_holds_exact_versions_only() -> None:
+    for requirement in locked().values():
+        assert re.fullmatch(r"==[\w.]+", str(requirement.specifier)), requirement
+
+
+def test_pinned_versions_run_on_the_oldest_python() -> None:
+    """Seen on Debian 12, whose Python is 3.11.2: one package wanted a later 3.11."""
+    seen = 0
+    for name, requirement in locked().items():
+        try:
+            found = distribution(name)
+        except PackageNotFoundError:
+            continue
+        if requirement.specifier.contains(found.version):
+            seen += 1
+            needs = SpecifierSet(found.metadata["Requires-Python"] or "")
+            assert needs.contains("3.11.0"), f"{requirement} needs Python {needs}"
+    assert seen > 50
+
+
+def test_stored_outputs_are_made_with_this_torch() -> None:
+    assert str(locked()["torch"]) == "torch==2.13.0"
+
+
+def test_conda_environment_agrees() -> None:
+    ours = {canonicalize_name(CONDA_NAMES.get(name, name)): r for name, r in declared().items()}
+    theirs = conda()
+    assert set(theirs) - CONDA_ONLY == set(ours)
+    assert {n: str(theirs[n].specifier) for n in ours} == {
+        n: str(requirement.specifier) for n, requirement in ours.items()
+    }
+    assert str(theirs["python"].specifier) == PYPROJECT["project"]["requires-python"]
+
+
+def test_what_the_library_imports_is_declared_and_what_is_declared_is_imported() -> None:
+    renamed = {"sklearn": "scikit-learn", "vl_convert": "vl-convert-python"}
+    imported = {name for path in PACKAGE.glob("*.py") for name in _imports(path)}
+    third_party = imported - sys.stdlib_module_names - {"tssbook"}
+    needed = {canonicalize_name(renamed.get(name, name)) for name in third_party}
+    project = {
+        canonicalize_name(Requirement(line).name) for line in PYPROJECT["project"]["dependencies"]
+    }
+    assert needed <= project
+    used_by_chapters = {canonicalize_name(n) for n in ("vl-convert-python", *_chapter_imports())}
+    assert project - needed <= used_by_chapters
+
+
+def test_what_the_site_is_built_with_is_declared() -> None:
+    conf = ast.parse((ROOT / "site" / "conf.py").read_text(encoding="utf-8"))
+    (extensions,) = [
+        ast.literal_eval(node.value)
+        for node in ast.walk(conf)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "extensions"
+    ]
+    assert "myst_nb" in extensions
+    group = {canonicalize_name(Requirement(r).name) for r in PYPROJECT["dependency-groups"]["site"]}
+    third_party = {name for name in extensions if not name.startswith("sphinx.ext.")}
+    assert {canonicalize_name(name) for name in third_party} <= group
+
+
+def _imports(path: Path) -> set[str]:
+    """Top-level names of the packages that a file imports anywhere."""
+    return _imports_of(path.read_text(encoding="utf-8"))
+
+
+def _imports_of(source: str) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def _chapter_imports() -> set[str]:
+    from tools.notebooks import notebook_paths, read
+
+    cells = [cell for path in notebook_paths() for cell in read(path).cells]
+    names = {n for c in cells if c.cell_type == "code" for n in _imports_of(c.source)}
+    return {"scikit-learn" if name == "sklearn" else name for name in names}
+
+
+# --- the library --------------------------------------------------------------------------------
+
+
+def _siblings(path: Path) -> set[str]:
+    """Modules of the library that a module imports anywhere."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            if module in ("tssbook", "."):
+                found |= {
+                    alias.name for alias in node.names if (PACKAGE / f"{alias.name}.py").exists()
+                }
+            elif module.startswith(("tssbook.", ".")):
+                found.add(module.removeprefix("tssbook").lstrip(".").split(".")[0])
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("tssbook.")}
+    return found
+
+
+def test_every_module_has_its_place_in_the_order() -> None:
+    assert set(tssbook._MODULES) == MODULES
+
+
+@pytest.mark.parametrize("name", tssbook._MODULES)
+def test_module_imports_only_from_those_before_it(name: str) -> None:
+    order = list(tssbook._MODULES)
+    allowed = set(order[: order.index(name)])
+    if name in ("plots", "checks"):
+        allowed = {"sequence", "metrics"}
+    assert _siblings(PACKAGE / f"{name}.py") <= allowed
+
+
+def python(code: str, *options: str) -> str:
+    command = [sys.executable, *options, "-c", code]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_import_is_fast_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, time; start = time.perf_counter(); import tssbook;"
+        "print(time.perf_counter() - start, *{name.split('.')[0] for name in sys.modules})"
+    )
+    seconds, *loaded = python(code).split()
+    assert float(seconds) < 2
+    third_party = set(loaded) - sys.stdlib_module_names - {"tssbook"}
+    heavy = {canonicalize_name(name) for name in declared()} | {"sklearn", "vl_convert"}
+    assert third_party & heavy == set()
+
+
+@pytest.mark.parametrize("name", tssbook._MODULES)
+def test_module_is_importable_alone_and_from_the_package(name: str) -> None:
+    python(f"import tssbook.{name}", "-W", "error::SyntaxWarning")
+    assert getattr(tssbook, name).__name__ == f"tssbook.{name}"
+
+
+def test_unknown_attribute_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no_such_module"):
+        _ = tssbook.no_such_module
+
+
+def test_wheel_holds_the_whole_library(wheel: Path) -> None:
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    wanted = {
+        f"tssbook/{path.relative_to(PACKAGE).as_posix()}"
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert "tssbook/data/files.toml" in wanted
+    assert {name for name in inside if name.startswith("tssbook/")} == wanted
+    assert wheel.name.split("-")[1] == tssbook.__version__
+
+
+# --- the repository -----------------------------------------------------------------------------
+
+
+def repository_files() -> list[Path]:
+    """Files that git knows or would add; without git, all but those that are made here."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode == 0:
+        paths = [ROOT / name for name in listed.stdout.split("\0") if name]
+    else:
+        made = {".venv", "_site", "build", "__pycache__", ".pytest_cache", ".ruff_cache"}
+        paths = [p for p in ROOT.rglob("*") if not made.intersection(p.relative_to(ROOT).parts)]
+    return [path for path in paths if path.is_file()]
+
+
+# Written in pieces, so that this file does not find itself.
+FORBIDDEN = {
+    "a path of one machine": re.compile(rb"/(?:home|Users|root)/\w|/" + rb"work/\w"),
+    "a package registry's host": re.compile(
+        rb"\bpypi\." + rb"org|files\.python" + rb"hosted|download\.py" + rb"torch|registry\.npm"
+        rb"js|conda\.ana" + rb"conda"
+    ),
+}
+
+
+def test_no_file_names_a_machine_or_a_registry() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {what}: {match[0]!r}"
+        for path in repository_files()
+        for what, pattern in FORBIDDEN.items()
+        if (match := pattern.search(path.read_bytes()))
+    ]
+    assert found == []
+
+
+def test_forbidden_patterns_find_what_they_should() -> None:
+    samples = [b"open('/ho" + b"me/me/x')", b"https://py" + b"pi.org/simple"]
+    found = [[what for what, p in FORBIDDEN.items() if p.search(text)] for text in samples]
+    assert found == [["a path of one machine"], ["a package registry's host"]]
+
+
+def test_the_readme_and_make_know_the_same_two_commands() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for command in ("book", "test"):
+        assert f"make {command}" in readme
+        assert re.search(rf"^{command}:", makefile, re.MULTILINE)
+    named = set(re.findall(r"^\s*`?make ([a-z]+)", readme, re.MULTILINE))
+    assert named <= set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+
+
+def test_versions_and_licences_agree() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == tssbook.__version__
+    assert PYPROJECT["project"]["license"] in citation["license"]
+    assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith("MIT License")
