@@ -40,7 +40,7 @@ lint:
 
 bench:
 	@sh tools/venv.sh all
-	@set -e; for file in bench/*.py; do echo "== $$file"; $(PY) "$$file"; done
+	@set -e; for file in bench/[!_]*.py; do echo "== $$file"; $(PY) "$$file"; done
 
 lock:
 	@sh tools/venv.sh all

@@ -18,6 +18,7 @@ Rule = Callable[[NotebookNode, Path], Iterator[str]]
 RULES: dict[str, Rule] = {}
 
 MAX_LINES = 25
+MAX_WIDTH = 88  # what a page on a laptop shows without scrolling
 BADGE = re.compile(
     r"https://colab\.research\.google\.com/github/(?P<repository>[^/\s]+/[^/\s]+)"
     r"/blob/(?P<tag>[^/\s]+)/(?P<path>[^)\s]+\.ipynb)"
@@ -74,7 +75,7 @@ def output_texts(cell: NotebookNode) -> Iterator[str]:
         if out.output_type == "stream":
             yield out.text
         elif out.output_type == "error":
-            yield f"{out.ename}: {out.evalue}"
+            yield "\n".join([f"{out.ename}: {out.evalue}", *out.traceback])
         for mime, content in out.get("data", {}).items():
             if mime.startswith("text/"):
                 yield _DATA_URI.sub("", content)
@@ -199,6 +200,14 @@ def cells_are_short(nb: NotebookNode, path: Path) -> Iterator[str]:
         lines = len(cell.source.splitlines())
         if lines > MAX_LINES:
             yield f"cell {cell.id} has {lines} lines, at most {MAX_LINES} are wanted"
+
+
+@rule
+def lines_are_narrow(nb: NotebookNode, path: Path) -> Iterator[str]:
+    for cell in code_cells(nb):
+        for line in cell.source.splitlines():
+            if len(line) > MAX_WIDTH and "tssbook @ git+" not in line:  # an address has its length
+                yield f"cell {cell.id} has a line of {len(line)} characters: {line.strip()!r}"
 
 
 @rule

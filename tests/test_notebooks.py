@@ -77,6 +77,11 @@ def shows(mime: str, content: str) -> Callable[[NotebookNode], None]:
     return lambda nb: nb.cells[2].outputs.append(new_output("display_data", data={mime: content}))
 
 
+def fails(*traceback: str) -> Callable[[NotebookNode], None]:
+    error = new_output("error", ename="E", evalue="e", traceback=list(traceback))
+    return lambda nb: nb.cells[2].outputs.append(error)
+
+
 def says(text: str) -> Callable[[NotebookNode], None]:
     return lambda nb: nb.cells.append(new_markdown_cell(text))
 
@@ -92,6 +97,7 @@ def tagged(*names: str) -> Callable[[NotebookNode], None]:
 HOME = "/" + "home/me/book.py"
 FAULTS = [
     ("no_absolute_path", prints(f"File {HOME}")),
+    ("no_absolute_path", fails(f"File {HOME}:3, in <module>")),
     ("no_absolute_path", sets(2, source=f"open('{HOME}')")),
     ("no_absolute_path", shows("text/plain", r"WindowsPath('C:\Users\me')")),
     ("no_warning", prints("FutureWarning: will change")),
@@ -100,10 +106,7 @@ FAULTS = [
     ("no_progress_bar", prints("epoch 1\repoch 2\r")),
     ("no_styler", shows("text/html", "<style type='text/css'>\n#T_1f2e3 th {}</style>")),
     ("no_stderr", prints("oops", name="stderr")),
-    (
-        "no_error",
-        lambda nb: nb.cells[2].outputs.append(new_output("error", ename="E", evalue="e")),
-    ),
+    ("no_error", fails("E: e")),
     ("no_widget", shows("application/vnd.jupyter.widget-view+json", "{}")),
     ("no_widget", lambda nb: nb.metadata.update(widgets={})),
     ("no_svg", shows("image/svg+xml", "<svg/>")),
@@ -116,6 +119,7 @@ FAULTS = [
     ("uncertain_outputs_are_tagged", lambda nb: nb.metadata.update(tssbook={"files": ["x"]})),
     ("uncertain_outputs_are_tagged", lambda nb: nb.metadata.update(tssbook={"ran": {"x": "y"}})),
     ("cells_are_short", sets(2, source="x = 1\n" * 26)),
+    ("lines_are_narrow", sets(2, source=f"x = '{'ACGT' * 22}'")),
     ("no_shell", sets(2, source="import sys\n!ls")),
     ("no_shell", sets(2, source="%pip install torch")),
     ("one_title", says("# Another")),
@@ -220,7 +224,7 @@ def test_second_run_changes_no_byte(tmp_path: Path) -> None:
     nb = read(path)
     assert [cell.execution_count for cell in nb.cells] == [1, 2, 3]
     assert nb.cells[0].outputs[1].data["text/plain"] == "2"
-    assert nb.cells[1].outputs[0].ename == "ZeroDivisionError"
+    assert nb.cells[1].outputs[0].traceback == ["ZeroDivisionError: division by zero"]
 
     assert update(path) == "unchanged"
     assert path.read_bytes() == first

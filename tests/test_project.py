@@ -281,3 +281,18 @@ def test_versions_and_licences_agree() -> None:
     assert citation["version"] == tssbook.__version__
     assert PYPROJECT["project"]["license"] in citation["license"]
     assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith("MIT License")
+
+
+def test_workflows_run_commands_and_tests_that_exist() -> None:
+    folder = ROOT / ".github" / "workflows"
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert {path.name for path in folder.iterdir()} >= {"ci.yml", "publish.yml"}
+    for path in folder.iterdir():
+        jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values()
+        text = "\n".join(str(step) for job in jobs for step in job["steps"])
+        for goal in re.findall(r"\bmake ([a-z]+)", text):
+            assert re.search(rf"^{goal}:", makefile, re.MULTILINE), f"{path.name}: make {goal}"
+        for file, test in re.findall(r"(tests/[\w/]+\.py)::(\w+)", text):
+            assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8")
+        for script in re.findall(r"\bbash (\S+?)['\"]", text):
+            assert (ROOT / script).is_file()

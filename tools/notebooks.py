@@ -83,8 +83,8 @@ def normalise(nb: NotebookNode) -> NotebookNode:
     """Return a copy in normal form: nothing in it but what a reader sees or the book uses.
 
     Format 4.5; the kernel is "python3" of no particular version; cells have stable ids, existing
-    ones stay; no time stamps, no widget states; pieces of one stream are joined. Does not renumber
-    cells, and does not judge their content.
+    ones stay; no time stamps, no widget states, no frames of a traceback; pieces of one stream are
+    joined. Does not renumber cells, and does not judge their content.
     """
     nb = copy.deepcopy(nb)
     nb.nbformat, nb.nbformat_minor = 4, 5
@@ -128,8 +128,11 @@ def _joined_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
 
 
 def _normal_output(out: NotebookNode, cell: NotebookNode) -> NotebookNode:
-    """Drop what only this run knows; a result carries its cell's number."""
+    """Drop what only this machine or this run knows; a result carries its cell's number."""
     out.pop("transient", None)
+    if out.output_type == "error":
+        # The frames name files of this machine; the message is what the chapter shows.
+        out.traceback = [f"{out.ename}: {out.evalue}"]
     if out.output_type == "execute_result":
         out.execution_count = cell.execution_count
     return out

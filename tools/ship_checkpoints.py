@@ -29,13 +29,15 @@ from tssbook import checkpoints  # noqa: E402
 CHECKPOINTS = ROOT / "lib" / "tssbook" / "data" / "checkpoints"
 
 
-def run_cells(path: Path, **flags: Any) -> dict[str, Any]:
+def run_cells(path: Path, *, until: str | None = None, **flags: Any) -> dict[str, Any]:
     """Run a notebook's code cells as one program; return its variables.
 
     Parameters
     ----------
     path
         The notebook. Cells tagged ``raises-exception`` are left out.
+    until
+        Id of the cell to stop before; None runs all of them.
     **flags
         Values that replace those of the cell tagged ``parameters``.
 
@@ -48,6 +50,8 @@ def run_cells(path: Path, **flags: Any) -> dict[str, Any]:
     variables: dict[str, Any] = {"__name__": "__main__"}
     with contextlib.redirect_stdout(io.StringIO()):
         for cell in read(path).cells:
+            if cell.id == until:
+                break
             if cell.cell_type != "code" or "raises-exception" in tags(cell):
                 continue
             code = compile(cell.source, f"{path.name}:{cell.id}", "exec")

@@ -59,8 +59,8 @@ class Interactive:
             name=self.name,
             alt=html.escape(self.alt, quote=True),
             png=png,
-            # "</" inside a script would end it.
-            spec=json.dumps(self.spec, separators=(",", ":")).replace("</", "<\\/"),
+            # "</script" inside a script would end it, and "<!--<script" would keep it open.
+            spec=json.dumps(self.spec, separators=(",", ":")).replace("<", "\\u003c"),
             libraries=json.dumps(libraries),
         )
         return {"text/html": text, "image/png": png, "text/plain": f"[chart: {self.alt}]"}

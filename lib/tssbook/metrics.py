@@ -29,8 +29,7 @@ def pearson_r(prediction: Tensor, target: Tensor, dim: int = -1) -> Tensor:
     those out and say how many, do not count them as zero.
     """
     prediction, target = _checked(prediction, target)
-    p = prediction - prediction.mean(dim, keepdim=True)
-    t = target - target.mean(dim, keepdim=True)
+    p, t = _centred(prediction, dim), _centred(target, dim)
     return (p * t).sum(dim) / (p.square().sum(dim) * t.square().sum(dim)).sqrt()
 
 
@@ -43,7 +42,7 @@ def r2(prediction: Tensor, target: Tensor, dim: int = -1) -> Tensor:
     target.
     """
     prediction, target = _checked(prediction, target)
-    total = (target - target.mean(dim, keepdim=True)).square().sum(dim)
+    total = _centred(target, dim).square().sum(dim)
     return 1 - (prediction - target).square().sum(dim) / total
 
 
@@ -86,6 +85,12 @@ def bootstrap_interval(
     values = [float(metric(prediction[i], target[i])) for i in draws]
     lower, upper = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(lower), float(upper)
+
+
+def _centred(x: Tensor, dim: int) -> Tensor:
+    """Subtract the mean; exactly zero where all are equal, which rounding would hide."""
+    constant = (x == x.narrow(dim, 0, 1)).all(dim, keepdim=True)
+    return (x - x.mean(dim, keepdim=True)).masked_fill(constant, 0)
 
 
 def _checked(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

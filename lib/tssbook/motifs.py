@@ -75,6 +75,8 @@ def site_counts(conv: nn.Conv1d, x: Tensor, threshold: float) -> Tensor:
         ``(F, 4, W)`` counts; all zero for a filter that nothing activates.
     """
     _require_rows(x)
+    if x.ndim != 3:
+        raise ValueError(f"x is {tuple(x.shape)}; wanted (N, 4, L).")
     plain = (conv.padding, conv.stride, conv.dilation) == ((0,), (1,), (1,))
     if not plain or conv.in_channels != x.shape[-2]:
         raise ValueError(
@@ -109,7 +111,7 @@ def similarity(matrix: Tensor, motif: Tensor) -> float:
             "that fits inside."
         )
     places = matrix.unfold(-1, width, 1).transpose(0, 1).flatten(1)  # (L - W + 1, 4 * W)
-    both = torch.cat([motif.flatten()[None], places])
+    both = torch.cat([motif.flatten()[None], places]).detach()
     return float(torch.corrcoef(both)[0, 1:].max())
 
 

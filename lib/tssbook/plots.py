@@ -36,14 +36,14 @@ def set_style() -> None:
     """Set the book's figure style; white background, so that a figure reads anywhere."""
     mpl.rcParams.update(
         {
-            "figure.dpi": 110,
+            "figure.dpi": 120,
             "figure.facecolor": "white",
             "figure.constrained_layout.use": True,
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.titlesize": 11,
-            "axes.labelsize": 10,
-            "font.size": 10,
+            "axes.labelsize": 11,
+            "font.size": 11,
             "legend.frameon": False,
         }
     )
@@ -100,8 +100,9 @@ def predicted_against_actual(
 def filter_weights(weights: Tensor, ax: Axes | None = None, *, limit: float | None = None) -> Axes:
     """Draw one filter ``(4, W)`` as a heat map, zero white, the same ``limit`` both ways."""
     ax = ax or plt.gca()
+    weights = weights.detach()
     limit = float(weights.abs().max()) if limit is None else limit
-    ax.imshow(weights.detach(), cmap="RdBu_r", vmin=-limit, vmax=limit)
+    ax.imshow(weights.numpy(), cmap="RdBu_r", vmin=-limit, vmax=limit)
     ax.set_yticks(range(4), ALPHABET)
     ax.set_xticks([])
     ax.tick_params(length=0)

@@ -4,13 +4,13 @@ Every model of the book reads one-hot DNA: four rows, in the order A, C, G, T, a
 per base. Chapter 1 introduces the encoding.
 
 No function here loops over bases in Python. A table with 256 entries turns each byte of a
-sequence into a code (A 0, C 1, G 2, T 3, any ambiguity code 4), and four comparisons turn
-codes into rows.
+sequence into a code (A 0, C 1, G 2, T 3, any ambiguity code 4), and four comparisons of whole
+arrays turn codes into rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import TypeAlias
 
@@ -25,16 +25,16 @@ AMBIGUOUS = "NRYSWKMBDHV"  # IUPAC codes that stand for more than one base
 
 Sequences: TypeAlias = str | Iterable[str]
 
-_INVALID = 255
-_LETTER_TO_CODE = np.full(256, _INVALID, dtype=np.uint8)
+# One byte in, one byte out: the code of a letter, or a mark for what is no letter.
+_BREAK, _INVALID = 254, 255
+_TABLE = bytearray([_INVALID] * 256)
 for _code, _letters in [*enumerate(ALPHABET), (len(ALPHABET), AMBIGUOUS)]:
     for _letter in _letters + _letters.lower():
-        _LETTER_TO_CODE[ord(_letter)] = _code
+        _TABLE[ord(_letter)] = _code
+_TABLE[ord("\n")] = _BREAK  # stands between two sequences, so that their lengths can be seen
 _CODE_TO_LETTER = np.frombuffer(b"ACGTN", dtype=np.uint8)
-_BASE_CODES = torch.arange(len(ALPHABET), dtype=torch.uint8)[:, None]
-# Sequences are encoded a block at a time, so that the codes stay in the processor's cache
-# between the table look-up and the four comparisons.
-_BLOCK = 1 << 18
+# So many letters at a time: the codes stay in the processor's cache for all four comparisons.
+_BLOCK = 1 << 16
 
 
 def codes(seqs: Sequences) -> np.ndarray:
@@ -63,7 +63,9 @@ def codes(seqs: Sequences) -> np.ndarray:
         the message names the letters and the first position (0-based).
     """
     strings, length = _checked(seqs)
-    encoded = _text_codes("".join(strings), length).reshape(len(strings), length)
+    encoded = np.empty((len(strings), length), dtype=np.uint8)
+    for rows, block in _blocks(strings, length):
+        encoded[rows] = block
     return encoded[0] if isinstance(seqs, str) else encoded
 
 
@@ -80,9 +82,8 @@ def one_hot(
         Type of the result; ``torch.uint8`` needs a quarter of the memory of ``float32``.
     out
         Tensor to write into, contiguous, on the CPU, of the result's shape; its own type
-        then counts. Most of the time for a large result goes into asking the operating
-        system for fresh memory: a loop over chunks is faster when it gives the same ``out``
-        every time.
+        then counts. A loop over chunks that gives the same ``out`` every time asks the system
+        for no new memory.
 
     Returns
     -------
@@ -99,23 +100,25 @@ def one_hot(
         If there is nothing to encode, lengths differ, a letter is not in the alphabet (the
         message names the letters and the first position, 0-based), or ``out`` does not fit.
     """
-    if not isinstance(dtype, torch.dtype):
-        raise TypeError(f"dtype is {dtype!r}; wanted a torch.dtype such as torch.float32.")
     strings, length = _checked(seqs)
     shape = (len(ALPHABET), length) if isinstance(seqs, str) else (len(strings), 4, length)
     if out is None:
-        out = torch.empty(shape, dtype=dtype)
+        # numpy asks for large memory pages where the system has them, torch does not: touching
+        # fresh memory is most of the work for a large result.
+        out = torch.from_numpy(np.empty(shape, dtype=_numpy_type(dtype)))
     elif tuple(out.shape) != shape or not out.is_contiguous() or out.device.type != "cpu":
         raise ValueError(
             f"out is {tuple(out.shape)} on {out.device}; wanted a contiguous tensor on the CPU "
             f"of shape {shape}."
         )
-    rows = out.view(len(strings), len(ALPHABET), length)
-    per_block = max(1, _BLOCK // length)
-    for start in range(0, len(strings), per_block):
-        text = "".join(strings[start : start + per_block])
-        block = torch.from_numpy(_text_codes(text, length, start)).view(-1, 1, length)
-        torch.eq(block, _BASE_CODES, out=rows[start : start + per_block])
+    else:
+        _numpy_type(out.dtype)
+    array = out.numpy().reshape(len(strings), len(ALPHABET), length)
+    for rows, block in _blocks(strings, length):
+        for left in range(0, length, _BLOCK):
+            columns = slice(left, left + _BLOCK)
+            for base in range(len(ALPHABET)):
+                array[rows, base, columns] = block[:, columns] == base
     return out
 
 
@@ -149,7 +152,7 @@ def decode(x: Tensor) -> str | list[str]:
             f"The column at {where} is neither one-hot nor all zero; wanted a single 1, or "
             "four zeros for N."
         )
-    code = torch.where(ones == 1, x.argmax(-2), len(ALPHABET))
+    code = torch.where(ones == 1, (x == 1).byte().argmax(-2), len(ALPHABET))
     letters = _CODE_TO_LETTER[code.numpy()]
     if x.ndim == 2:
         return letters.tobytes().decode("ascii")
@@ -196,7 +199,7 @@ def kmers(k: int) -> list[str]:
 
 
 def _checked(seqs: Sequences) -> tuple[Sequence[str], int]:
-    """Return the sequences as a list of strings of one length, and that length."""
+    """Return the sequences as a list, and the length of the first, not yet compared."""
     if isinstance(seqs, str):
         strings: Sequence[str] = [seqs]
     elif isinstance(seqs, bytes | bytearray) or not isinstance(seqs, Iterable):
@@ -207,37 +210,61 @@ def _checked(seqs: Sequences) -> tuple[Sequence[str], int]:
         strings = seqs if isinstance(seqs, list) else list(seqs)
     if not strings:
         raise ValueError("The list of sequences is empty; wanted at least one.")
-    try:
-        lengths = set(map(len, strings))
-        "".join(strings)
-    except TypeError:
-        index, wrong = next((i, s) for i, s in enumerate(strings) if not isinstance(s, str))
-        raise TypeError(
-            f"Sequence {index} is {type(wrong).__name__}; wanted a string of DNA letters."
-        ) from None
-    if len(lengths) > 1:
-        first = len(strings[0])
-        index = next(i for i, s in enumerate(strings) if len(s) != first)
-        raise ValueError(
-            f"Sequence {index} has {len(strings[index])} letters and sequence 0 has {first}; "
-            "wanted one length for all: cut them, or pad them with N."
-        )
-    if lengths == {0}:
+    if not isinstance(strings[0], str):
+        raise _not_a_string(0, strings[0])
+    if not strings[0]:
         raise ValueError("The sequence is empty; wanted at least one letter.")
-    return strings, lengths.pop()
+    return strings, len(strings[0])
 
 
-def _text_codes(text: str, length: int, first: int = 0) -> np.ndarray:
-    """Codes of joined sequences of ``length`` letters; ``first`` is the first one's index."""
-    # A letter outside ASCII becomes one "?", so positions stay true.
-    found = _LETTER_TO_CODE[np.frombuffer(text.encode("ascii", "replace"), dtype=np.uint8)]
-    if found.max() == _INVALID:
-        invalid = np.flatnonzero(found == _INVALID)
-        letters = ", ".join(repr(letter) for letter in sorted({text[i] for i in invalid})[:5])
-        index, position = divmod(int(invalid[0]), length)
-        raise ValueError(
-            f"Not a DNA letter: {letters}, first at position {position} of sequence "
-            f"{first + index} (counted from 0); wanted A, C, G, T, N or another IUPAC code, in "
-            "either case."
-        )
-    return found
+def _blocks(strings: Sequence[str], length: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield the codes of some sequences at a time, with their places; refuse what is wrong."""
+    per_block = max(1, _BLOCK // length)
+    for start in range(0, len(strings), per_block):
+        block = strings[start : start + per_block]
+        try:
+            text = "\n".join(block) + "\n"
+        except TypeError:
+            index = next(i for i, s in enumerate(block) if not isinstance(s, str))
+            raise _not_a_string(start + index, block[index]) from None
+        # A letter outside ASCII becomes one "?", so positions stay true.
+        found = np.frombuffer(text.encode("ascii", "replace").translate(_TABLE), dtype=np.uint8)
+        if len(found) != len(block) * (length + 1) or (found[length :: length + 1] != _BREAK).any():
+            _refuse_lengths(block, length, start)
+        found = np.ascontiguousarray(found.reshape(len(block), length + 1)[:, :length])
+        if found.max() >= _BREAK:
+            _refuse_letters(block, found, start)
+        yield slice(start, start + len(block)), found
+
+
+def _numpy_type(dtype: torch.dtype) -> np.dtype:
+    try:
+        return torch.empty(0, dtype=dtype).numpy().dtype
+    except TypeError:
+        raise TypeError(
+            f"dtype is {dtype!r}; wanted a torch.dtype that numpy has too, such as torch.float32 "
+            "or torch.uint8 (convert the result for others)."
+        ) from None
+
+
+def _not_a_string(index: int, wrong: object) -> TypeError:
+    return TypeError(f"Sequence {index} is {type(wrong).__name__}; wanted a string of DNA letters.")
+
+
+def _refuse_lengths(block: Sequence[str], length: int, start: int) -> None:
+    for index, seq in enumerate(block, start):
+        if len(seq) != length:
+            raise ValueError(
+                f"Sequence {index} has {len(seq)} letters and sequence 0 has {length}; wanted one "
+                "length for all: cut them, or pad them with N."
+            )
+
+
+def _refuse_letters(block: Sequence[str], found: np.ndarray, start: int) -> None:
+    rows, columns = np.nonzero(found >= _BREAK)
+    letters = sorted({block[i][j] for i, j in zip(rows, columns, strict=True)})
+    raise ValueError(
+        f"Not a DNA letter: {', '.join(map(repr, letters[:5]))}, first at position {columns[0]} of "
+        f"sequence {start + rows[0]} (counted from 0); wanted A, C, G, T, N or another IUPAC code, "
+        "in either case."
+    )

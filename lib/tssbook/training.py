@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import io
 import math
-import pickle
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ class TrainingDiverged(ArithmeticError):
     Attributes
     ----------
     batch : tuple of torch.Tensor or None
-        The batch at fault; None if it was the validation loss.
+        The batch at fault, of the training or of the validation data.
     history : pandas.DataFrame
         The epochs finished before.
     """
@@ -205,6 +204,11 @@ class _Run:
         for number, batch in enumerate(batches):
             x, *target = (tensor.to(device) for tensor in batch)
             terms = loss_terms(self.model, self.model(x), *target)
+            if not terms or "loss" in terms:
+                raise ValueError(
+                    f"loss_terms returned the terms {list(terms)}; wanted at least one, and none "
+                    "named loss, which is their sum."
+                )
             means = [term.mean() for term in terms.values()]
             loss = means[0] if len(means) == 1 else torch.stack(means).sum()
             named = zip(("loss", *terms), (loss, *means), strict=True)
@@ -235,11 +239,12 @@ class _Run:
     def _diverged(
         self, where: str, values: dict[str, float], batch: tuple[Tensor, ...]
     ) -> TrainingDiverged:
-        kept = "those it came with" if self.best_epoch is None else f"of epoch {self.best_epoch}"
+        first = self.best_epoch is None
+        kept = "the weights it came with" if first else f"its weights of epoch {self.best_epoch}"
         terms = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
         return TrainingDiverged(
             f"The loss is no longer a number at step {self.step} (epoch {len(self.rows)}, {where}: "
-            f"{terms}); the model has its weights {kept}: look at the batch, lower the learning "
+            f"{terms}); the model has {kept}: look at the batch, lower the learning "
             "rate, or clip the gradient.",
             batch,
         )
@@ -289,10 +294,11 @@ class _Run:
         """Take up the run kept in ``path``, if there is one."""
         if not path.exists():
             return
+        raw = io.BytesIO(path.read_bytes())
         try:
-            content = torch.load(path, map_location=device, weights_only=True)
-            about = content["about"]
-        except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+            content = torch.load(raw, map_location=device, weights_only=True)
+            about = dict(content["about"])
+        except Exception as error:  # reading damaged bytes can fail in any way
             raise ValueError(
                 f"{path} is not the state of a training, or only a part of one "
                 f"({type(error).__name__}); delete it to start anew."
@@ -313,7 +319,8 @@ class _Run:
 
 def _require_repeatable(train: Iterable) -> None:
     """Refuse a loader whose order cannot be had again after a break."""
-    if getattr(train, "generator", None) is not None:
+    sources = (train, getattr(train, "sampler", None))
+    if any(getattr(source, "generator", None) is not None for source in sources):
         raise ValueError(
             "The training data shuffle with a generator of their own, so a resumed run would see "
             "another order; leave the DataLoader's generator out (seed= of fit then counts), or "

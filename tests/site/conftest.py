@@ -41,9 +41,9 @@ def book() -> dict:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the built site: the one that SITE names, or one built now with Sphinx."""
-    if os.environ.get("SITE"):
-        return Path(os.environ["SITE"]).resolve()
+    """The built site: the folder that TSSBOOK_SITE names, or one built now with Sphinx."""
+    if os.environ.get("TSSBOOK_SITE"):
+        return Path(os.environ["TSSBOOK_SITE"]).resolve()
     out = tmp_path_factory.mktemp("site") / "site"
     load("site/build.py").build(ROOT, out, "sphinx")
     return out

@@ -1,0 +1,83 @@
+"""One-hot encoding side by side: ours, a Python loop over letters, and tangermeme.
+
+All are timed in turn in one process, so that a slow moment of the machine hits all of them.
+Prints medians and minima in milliseconds, and ratios of the medians to ours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from _timing import compare, describe_machine
+from tangermeme.utils import one_hot_encode
+
+from tssbook.sequence import kmers, one_hot
+
+ONE_HOT = {"A": [1.0, 0, 0, 0], "C": [0, 1.0, 0, 0], "G": [0, 0, 1.0, 0], "T": [0, 0, 0, 1.0]}
+
+
+def letter_loop(seqs: list[str]) -> torch.Tensor:
+    """Encode as introductory tutorials do: check a sequence, look up each letter, stack all."""
+    encoded = []
+    for seq in seqs:
+        if not set(seq) <= set(ONE_HOT):
+            raise ValueError(f"not DNA: {seq}")
+        rows = np.array([ONE_HOT[letter] for letter in seq])
+        encoded.append(torch.tensor(rows, dtype=torch.float32).T)
+    return torch.stack(encoded).contiguous()
+
+
+def tangermeme_each(seqs: list[str], dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Call tangermeme's encoder per sequence, as its users do, into one float32 tensor."""
+    return torch.stack([one_hot_encode(seq, dtype=dtype) for seq in seqs])
+
+
+def random_sequences(n: int, length: int) -> list[str]:
+    """Return random DNA."""
+    letters = np.random.default_rng(0).choice(np.frombuffer(b"ACGT", np.uint8), (n, length))
+    return [row.tobytes().decode() for row in letters]
+
+
+def main() -> None:
+    """Compare on the three sizes."""
+    describe_machine()
+    words, genes = kmers(8), random_sequences(10_000, 2_000)
+    chromosome = random_sequences(1, 10_000_000)[0]
+    for name, seqs in {"65,536 x 8": words, "10,000 x 2,000": genes}.items():
+        wanted = letter_loop(seqs)
+        if not torch.equal(one_hot(seqs), wanted) or not torch.equal(tangermeme_each(seqs), wanted):
+            raise SystemExit("the encoders disagree")
+        out = torch.empty_like(wanted)
+        compare(
+            name,
+            {
+                "ours, float32": lambda seqs=seqs: one_hot(seqs),
+                "ours, float32, given out": lambda seqs=seqs, out=out: one_hot(seqs, out=out),
+                "ours, uint8": lambda seqs=seqs: one_hot(seqs, dtype=torch.uint8),
+                "tangermeme per sequence, float32": lambda seqs=seqs: tangermeme_each(seqs),
+                "tangermeme per sequence, int8": lambda seqs=seqs: tangermeme_each(
+                    seqs, torch.int8
+                ),
+                "Python loop, float32": lambda seqs=seqs: letter_loop(seqs),
+            },
+        )
+    compare(
+        "1 x 10,000,000",
+        {
+            "ours, float32": lambda: one_hot(chromosome),
+            "ours, uint8": lambda: one_hot(chromosome, dtype=torch.uint8),
+            "tangermeme, float32, (L, 4) inside": lambda: one_hot_encode(
+                chromosome, dtype=torch.float32
+            ),
+            "tangermeme, float32, contiguous": lambda: one_hot_encode(
+                chromosome, dtype=torch.float32
+            ).contiguous(),
+            "tangermeme, int8, (L, 4) inside": lambda: one_hot_encode(chromosome),
+            "tangermeme, int8, contiguous": lambda: one_hot_encode(chromosome).contiguous(),
+            "Python loop, float32": lambda: letter_loop([chromosome]),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

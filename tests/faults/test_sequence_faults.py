@@ -1,0 +1,166 @@
+"""sequence, when the input is none: one sentence that says what and where."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+import torch
+
+from tssbook import sequence
+from tssbook.sequence import codes, decode, one_hot, reverse_complement
+
+
+def refusal(call, error: type[Exception] = ValueError) -> str:
+    """The message with which the call refuses: one line."""
+    with pytest.raises(error) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.fixture(params=[one_hot, codes], ids=["one_hot", "codes"])
+def encode(request):
+    return request.param
+
+
+# --- letters --------------------------------------------------------------------------------
+
+
+def test_acgx(encode):
+    assert refusal(lambda: encode("ACGX")) == (
+        "Not a DNA letter: 'X', first at position 3 of sequence 0 (counted from 0); wanted A, C, "
+        "G, T, N or another IUPAC code, in either case."
+    )
+
+
+def test_several_bad_letters(encode):
+    message = refusal(lambda: encode(["ACGT", "AZ-Z", "JACG"]))
+    assert "'-', 'J', 'Z', first at position 1 of sequence 1 " in message
+
+
+def test_no_more_than_five_letters_are_listed(encode):
+    message = refusal(lambda: encode("0123456789"))
+    assert "letter: '0', '1', '2', '3', '4', first" in message
+
+
+@pytest.mark.parametrize("letter", ["é", "Ａ", "😀", "\ud800", "?", "U", "u", " ", "\n", "\0", "*"])
+def test_one_letter_that_is_none(encode, letter):
+    # Positions count letters, also after one that takes several bytes.
+    message = refusal(lambda: encode(["ACGT", f"{letter}CG{letter}"]))
+    assert f"{letter!r}, first at position 0 of sequence 1 " in message
+    assert "position 3 of sequence 0 " in refusal(lambda: encode(f"ACG{letter}"))
+
+
+@pytest.mark.parametrize("bad", range(7))
+def test_bad_letter_in_a_later_block(encode, bad, monkeypatch):
+    monkeypatch.setattr(sequence, "_BLOCK", 10)  # three words of three letters
+    words = ["GAT"] * 7
+    words[bad] = "GXT"
+    assert f"position 1 of sequence {bad} " in refusal(lambda: encode(words))
+
+
+def test_bad_letter_at_the_end_of_a_real_block(encode):
+    words = ["A" * 1000] * (sequence._BLOCK // 1000 + 2)
+    words[-1] = "A" * 999 + "X"
+    message = refusal(lambda: encode(words))
+    assert f"position 999 of sequence {len(words) - 1} " in message
+
+
+# --- nothing, or something else -------------------------------------------------------------
+
+
+def test_empty(encode):
+    assert refusal(lambda: encode("")) == "The sequence is empty; wanted at least one letter."
+    assert refusal(lambda: encode(["", ""])) == "The sequence is empty; wanted at least one letter."
+    for nothing in ([], (), iter([]), pd.Series([], dtype=object)):
+        assert "The list of sequences is empty" in refusal(lambda seqs=nothing: encode(seqs))
+
+
+@pytest.mark.parametrize(
+    "seqs", [b"ACGT", bytearray(b"ACGT"), None, 5, 1.5], ids=lambda seqs: type(seqs).__name__
+)
+def test_not_a_collection_of_strings(encode, seqs):
+    assert refusal(lambda: encode(seqs), TypeError) == (
+        f"seqs is {type(seqs).__name__}; wanted a string of DNA letters or a list of strings."
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, 7, b"GAT", 1.5, ["G", "A", "T"], float("nan")], ids=lambda w: type(w).__name__
+)
+@pytest.mark.parametrize("index", [0, 1])
+def test_an_element_that_is_no_string(encode, wrong, index):
+    seqs: list = ["GAT", "TAC"]
+    seqs[index] = wrong
+    assert refusal(lambda: encode(seqs), TypeError) == (
+        f"Sequence {index} is {type(wrong).__name__}; wanted a string of DNA letters."
+    )
+
+
+def test_missing_value_in_a_column(encode):
+    column = pd.Series(["GAT", None, "TAC"])
+    assert "Sequence 1 is " in refusal(lambda: encode(column), TypeError)
+
+
+def test_lengths_that_differ(encode):
+    assert refusal(lambda: encode(["GATTACA", "GATTACA", "GAT", "GA"])) == (
+        "Sequence 2 has 3 letters and sequence 0 has 7; wanted one length for all: cut them, or "
+        "pad them with N."
+    )
+    assert "Sequence 1 has 0 letters" in refusal(lambda: encode(["GAT", ""]))
+
+
+@pytest.mark.parametrize("dtype", ["float32", float, None])
+def test_dtype_that_is_none_of_torch(dtype):
+    message = refusal(lambda: one_hot("GAT", dtype=dtype), TypeError)
+    assert message == f"dtype is {dtype!r}; wanted a torch.dtype such as torch.float32."
+
+
+# --- a tensor to write into -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (2, 4, 4), (1, 4, 3), (3, 4, 2), (2, 3, 4), (24,)])
+def test_out_of_another_shape(shape):
+    out = torch.full(shape, 9.0)
+    message = refusal(lambda: one_hot(["GAT", "TAC"], out=out))
+    assert message == (
+        f"out is {shape} on cpu; wanted a contiguous tensor on the CPU of shape (2, 4, 3)."
+    )
+    assert out.eq(9).all()
+
+
+def test_out_that_is_not_contiguous():
+    assert "wanted a contiguous" in refusal(lambda: one_hot("GAT", out=torch.empty(3, 4).t()))
+
+
+def test_out_on_another_device():
+    out = torch.empty(4, 3, device="meta")
+    assert "out is (4, 3) on meta" in refusal(lambda: one_hot("GAT", out=out))
+
+
+# --- back to letters ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 4), (1, 1, 4, 3), ()])
+def test_decode_of_another_shape(shape):
+    message = refusal(lambda: decode(torch.zeros(shape)))
+    assert message == f"x is {shape}; wanted (4, L) or (N, 4, L)."
+
+
+@pytest.mark.parametrize(
+    "column",
+    [[0.25] * 4, [1, 1, 0, 0], [0.9, 0.1, 0, 0], [1, 0, 0, float("nan")], [2, 0, 0, 0], [1, 0, -1, 0]],
+    ids=str,
+)  # fmt: skip
+def test_decode_of_what_is_not_one_hot(column):
+    x = one_hot(["GAT", "TAC"])
+    x[1, :, 2] = torch.tensor(column)
+    assert refusal(lambda: decode(x)).startswith("The column at (1, 2) is neither one-hot nor all")
+    assert "The column at (2,) is" in refusal(lambda: decode(x[1]))
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 5), (4, 2, 3)])
+def test_reverse_complement_of_another_shape(shape):
+    message = refusal(lambda: reverse_complement(torch.zeros(shape)))
+    assert message == f"x is {shape}; wanted (..., 4, L)."
