@@ -6,6 +6,8 @@ are compared before the times are.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from pathlib import Path
 
@@ -24,7 +26,8 @@ EPOCHS = 2
 def main() -> None:
     """Take the loop, the data and the batches from the chapter itself."""
     describe_machine()
-    chapter = run_cells(ROOT / "chapters" / "01-toy-cnn.ipynb", until="two-loops-losses")
+    with contextlib.redirect_stdout(io.StringIO()):
+        chapter = run_cells(ROOT / "chapters" / "01-toy-cnn.ipynb", until="two-loops-losses")
     orders = [chapter["train"].order(epoch).tolist() for epoch in range(EPOCHS)]
 
     def by_hand() -> list[float]:

@@ -179,7 +179,7 @@ def test_predict_restores_mode_and_device_after_an_error():
 
 @pytest.mark.parametrize("shape", [(4, 8), (3, 5, 8), (8, 3, 4), (0, 4, 8), (1, 1, 4, 8)])
 def test_predict_of_another_shape(shape):
-    with pytest.raises(ValueError, match="wanted .N, 4, L. with at least one sequence") as caught:
+    with pytest.raises(ValueError, match="with at least one sequence") as caught:
         predict(Sums(), torch.zeros(shape))
     assert str(shape) in str(caught.value)
 

@@ -172,7 +172,7 @@ def test_rows_that_are_not_bases(shape):
         lambda: similarity(good, x), lambda: site_counts(filters("TAT"), x, 0),
     ]  # fmt: skip
     for call in calls:
-        with pytest.raises(ValueError, match="wanted .*4, L") as caught:
+        with pytest.raises(ValueError, match="4, L") as caught:
             call()
         assert str(shape) in str(caught.value)
 

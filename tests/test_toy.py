@@ -159,7 +159,7 @@ def test_loss_of_each_sequence():
 
 @pytest.mark.parametrize(("prediction", "target"), [((3, 1), (3,)), ((3,), (3, 1)), ((3,), (2,))])
 def test_loss_refuses_to_broadcast(prediction, target):
-    with pytest.raises(ValueError, match="wanted the same shape, .N,") as caught:
+    with pytest.raises(ValueError, match="wanted the same shape") as caught:
         loss_terms(None, torch.zeros(prediction), torch.zeros(target))
     assert f"{prediction} and the target {target}" in str(caught.value)
 

@@ -115,7 +115,8 @@ def test_columns_and_attrs():
         "valid_loss", "valid_mse", "valid_penalty",
     ]  # fmt: skip
     assert history["epoch"].tolist() == [0, 1]
-    assert history.attrs == {"best_epoch": int(history["valid_loss"].argmin()), "stopped": "finished"}
+    best = int(history["valid_loss"].argmin())
+    assert history.attrs == {"best_epoch": best, "stopped": "finished"}
     for part in ("train", "valid"):
         total = history[f"{part}_mse"] + history[f"{part}_penalty"]
         assert np.allclose(history[f"{part}_loss"], total, rtol=1e-6)
@@ -338,7 +339,7 @@ def test_each_epoch_has_random_numbers_of_its_own():
     run = Run(kind="loader")
     run.loss_terms = terms
     run.fit(2)
-    first, second = sum(orders[:3], []), sum(orders[3:], [])
+    first, second = ([x for batch in part for x in batch] for part in (orders[:3], orders[3:]))
     assert first != second
     assert sorted(first) == sorted(second) == sorted(data()[1].tolist())
 
@@ -364,9 +365,7 @@ def test_modes_in_between_and_afterwards():
     run.model.eval()
     run.loss_terms = terms
     run.fit(2)
-    assert modes == [(True, True)] * 3 + [(False, False)] * 2 + [(True, True)] * 3 + [
-        (False, False)
-    ] * 2
+    assert modes == 2 * ([(True, True)] * 3 + [(False, False)] * 2)
     assert not any(module.training for module in run.model.modules())
 
 

@@ -71,9 +71,10 @@ class Run:
         self.loss_terms: Callable = two_terms
 
     def fit(self, epochs: int, state: Path | None = None, **options: Any) -> pd.DataFrame:
+        options = {"seed": 17, "scheduler": self.scheduler, "state": state, **options}
         return fit(
             self.model, self.train, self.valid, self.loss_terms, self.optimizer,
-            **{"epochs": epochs, "seed": 17, "scheduler": self.scheduler, "state": state, **options},
+            epochs=epochs, **options,
         )  # fmt: skip
 
     def everything(self) -> list[Any]:

@@ -48,18 +48,17 @@ def run_cells(path: Path, *, until: str | None = None, **flags: Any) -> dict[str
     """
     mpl.use("agg")
     variables: dict[str, Any] = {"__name__": "__main__"}
-    with contextlib.redirect_stdout(io.StringIO()):
-        for cell in read(path).cells:
-            if cell.id == until:
-                break
-            if cell.cell_type != "code" or "raises-exception" in tags(cell):
-                continue
-            code = compile(cell.source, f"{path.name}:{cell.id}", "exec")
-            exec(code, variables)  # noqa: S102 - the project's own chapters
-            if "parameters" in tags(cell):
-                if unknown := set(flags) - set(variables):
-                    raise ValueError(f"{path.name} has no flag {', '.join(sorted(unknown))}.")
-                variables |= flags
+    for cell in read(path).cells:
+        if cell.id == until:
+            break
+        if cell.cell_type != "code" or "raises-exception" in tags(cell):
+            continue
+        code = compile(cell.source, f"{path.name}:{cell.id}", "exec")
+        exec(code, variables)  # noqa: S102 - the project's own chapters
+        if "parameters" in tags(cell):
+            if unknown := set(flags) - set(variables):
+                raise ValueError(f"{path.name} has no flag {', '.join(sorted(unknown))}.")
+            variables |= flags
     return variables
 
 
@@ -70,7 +69,8 @@ def main() -> None:
     path = parser.parse_args().chapter
     torch.set_num_threads(1)  # as the chapters' kernels run
     start = time.perf_counter()
-    variables = run_cells(path, TRAIN=True)
+    with contextlib.redirect_stdout(io.StringIO()):
+        variables = run_cells(path, TRAIN=True)
     seconds = time.perf_counter() - start
     for name, (model, history) in variables["models"].items():
         best = history.loc[history.attrs["best_epoch"]]

@@ -33,6 +33,20 @@ for _code, _letters in [*enumerate(ALPHABET), (len(ALPHABET), AMBIGUOUS)]:
         _TABLE[ord(_letter)] = _code
 _TABLE[ord("\n")] = _BREAK  # stands between two sequences, so that their lengths can be seen
 _CODE_TO_LETTER = np.frombuffer(b"ACGTN", dtype=np.uint8)
+_NUMPY_TYPES = {
+    torch.from_numpy(np.empty(0, dtype=name)).dtype: name
+    for name in (
+        "bool",
+        "uint8",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "float16",
+        "float32",
+        "float64",
+    )
+}
 # So many letters at a time: the codes stay in the processor's cache for all four comparisons.
 _BLOCK = 1 << 16
 
@@ -100,26 +114,31 @@ def one_hot(
         If there is nothing to encode, lengths differ, a letter is not in the alphabet (the
         message names the letters and the first position, 0-based), or ``out`` does not fit.
     """
+    if not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype is {dtype!r}; wanted a torch.dtype such as torch.float32.")
     strings, length = _checked(seqs)
     shape = (len(ALPHABET), length) if isinstance(seqs, str) else (len(strings), 4, length)
     if out is None:
         # numpy asks for large memory pages where the system has them, torch does not: touching
         # fresh memory is most of the work for a large result.
-        out = torch.from_numpy(np.empty(shape, dtype=_numpy_type(dtype)))
+        out = torch.from_numpy(np.empty(shape, dtype=_NUMPY_TYPES.get(dtype, "uint8")))
     elif tuple(out.shape) != shape or not out.is_contiguous() or out.device.type != "cpu":
         raise ValueError(
             f"out is {tuple(out.shape)} on {out.device}; wanted a contiguous tensor on the CPU "
             f"of shape {shape}."
         )
+    elif out.dtype not in _NUMPY_TYPES:
+        raise TypeError(f"out is of type {out.dtype}; wanted one that numpy has, or no out at all.")
     else:
-        _numpy_type(out.dtype)
+        dtype = out.dtype
     array = out.numpy().reshape(len(strings), len(ALPHABET), length)
     for rows, block in _blocks(strings, length):
         for left in range(0, length, _BLOCK):
             columns = slice(left, left + _BLOCK)
             for base in range(len(ALPHABET)):
                 array[rows, base, columns] = block[:, columns] == base
-    return out
+    # bfloat16 and narrower floats, which numpy does not have, are made from bytes.
+    return out if dtype in _NUMPY_TYPES else out.to(dtype)
 
 
 def decode(x: Tensor) -> str | list[str]:
@@ -233,18 +252,9 @@ def _blocks(strings: Sequence[str], length: int) -> Iterator[tuple[slice, np.nda
             _refuse_lengths(block, length, start)
         found = np.ascontiguousarray(found.reshape(len(block), length + 1)[:, :length])
         if found.max() >= _BREAK:
+            _refuse_lengths(block, length, start)  # a line break inside may have hidden them
             _refuse_letters(block, found, start)
         yield slice(start, start + len(block)), found
-
-
-def _numpy_type(dtype: torch.dtype) -> np.dtype:
-    try:
-        return torch.empty(0, dtype=dtype).numpy().dtype
-    except TypeError:
-        raise TypeError(
-            f"dtype is {dtype!r}; wanted a torch.dtype that numpy has too, such as torch.float32 "
-            "or torch.uint8 (convert the result for others)."
-        ) from None
 
 
 def _not_a_string(index: int, wrong: object) -> TypeError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tssbook import sequence
 from tssbook.sequence import codes, decode, one_hot, reverse_complement
@@ -98,6 +100,16 @@ def test_an_element_that_is_no_string(encode, wrong, index):
     )
 
 
+@pytest.mark.parametrize("bad", range(1, 7))
+def test_wrong_element_in_a_later_block(encode, bad, monkeypatch):
+    monkeypatch.setattr(sequence, "_BLOCK", 10)  # three words of three letters
+    words: list = ["GAT"] * 7
+    words[bad] = "GATTACA"
+    assert f"Sequence {bad} has 7 letters" in refusal(lambda: encode(words))
+    words[bad] = None
+    assert f"Sequence {bad} is NoneType" in refusal(lambda: encode(words), TypeError)
+
+
 def test_missing_value_in_a_column(encode):
     column = pd.Series(["GAT", None, "TAC"])
     assert "Sequence 1 is " in refusal(lambda: encode(column), TypeError)
@@ -111,10 +123,26 @@ def test_lengths_that_differ(encode):
     assert "Sequence 1 has 0 letters" in refusal(lambda: encode(["GAT", ""]))
 
 
-@pytest.mark.parametrize("dtype", ["float32", float, None])
-def test_dtype_that_is_none_of_torch(dtype):
+@given(
+    st.lists(st.text("AC\nXé", max_size=4), max_size=8) | st.lists(st.text("ACGT", max_size=2))
+)
+@settings(deadline=None, derandomize=True, database=None, max_examples=300)
+def test_any_words_are_encoded_or_refused(words):
+    """Also where a letter could be taken for the end of a word, and blocks end anywhere."""
+    good = len({len(word) for word in words}) == 1 and words[0] and set("".join(words)) <= {*"ACGT"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sequence, "_BLOCK", 5)
+        if good:
+            assert decode(one_hot(words)) == words
+        else:
+            message = refusal(lambda: one_hot(words))
+            assert "wanted" in message
+
+
+@pytest.mark.parametrize("dtype", ["float32", float, None, torch.bfloat16], ids=str)
+def test_dtype_that_numpy_and_torch_do_not_share(dtype):
     message = refusal(lambda: one_hot("GAT", dtype=dtype), TypeError)
-    assert message == f"dtype is {dtype!r}; wanted a torch.dtype such as torch.float32."
+    assert message.startswith(f"dtype is {dtype!r}; wanted a torch.dtype that numpy has too, ")
 
 
 # --- a tensor to write into -----------------------------------------------------------------
@@ -150,7 +178,10 @@ def test_decode_of_another_shape(shape):
 
 @pytest.mark.parametrize(
     "column",
-    [[0.25] * 4, [1, 1, 0, 0], [0.9, 0.1, 0, 0], [1, 0, 0, float("nan")], [2, 0, 0, 0], [1, 0, -1, 0]],
+    [
+        [0.25, 0.25, 0.25, 0.25], [1, 1, 0, 0], [0.9, 0.1, 0, 0], [1, 0, 0, float("nan")],
+        [2, 0, 0, 0], [1, 0, -1, 0],
+    ],
     ids=str,
 )  # fmt: skip
 def test_decode_of_what_is_not_one_hot(column):

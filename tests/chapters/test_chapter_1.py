@@ -1,0 +1,138 @@
+"""Chapter 1 as a whole: what its live training reaches, and its numbers on real promoters.
+
+The chapter's cells run once, with ``TRAIN = True``; nbval runs them in default flags.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tools.notebooks import ROOT
+from tools.ship_checkpoints import run_cells
+from tssbook import batches, checkpoints, metrics
+
+CHAPTER = ROOT / "chapters" / "01-toy-cnn.ipynb"
+needs_mirror = pytest.mark.skipif(
+    "TSSBOOK_MIRROR" not in os.environ,
+    reason="the promoters of the real-data section are in a folder that TSSBOOK_MIRROR names",
+)
+
+
+@pytest.fixture(scope="module")
+def chapter() -> dict[str, Any]:
+    """The variables of the chapter after training everything live, and how long it took."""
+    start = time.perf_counter()
+    variables = run_cells(CHAPTER, TRAIN=True)
+    return variables | {"seconds": time.perf_counter() - start}
+
+
+def valid_losses(chapter: dict[str, Any], name: str) -> np.ndarray:
+    return chapter["models"][name][1]["valid_loss"].to_numpy()
+
+
+def test_split_sizes(chapter):
+    sizes = [len(members) for members in chapter["rows"].values()]
+    assert sizes == [41_942, 10_486, 13_108]
+
+
+def test_linear_model_stays_at_13_from_the_second_epoch_on(chapter):
+    losses = valid_losses(chapter, "toy-linear")
+    assert len(losses) == 50
+    assert np.abs(losses[1:] - 13.09).max() < 0.05
+    assert chapter["limit_of_linear"] == pytest.approx(13.09, abs=0.01)  # least squares
+
+
+def test_cnn_ends_between_085_and_090(chapter):
+    losses = valid_losses(chapter, "toy-cnn")
+    assert losses[0] == pytest.approx(10, abs=1)
+    assert 0.85 <= losses[-1] <= 0.90
+
+
+@pytest.mark.parametrize("name", ["toy-linear", "toy-cnn"])
+def test_live_training_gives_the_shipped_model(chapter, name):
+    shipped = checkpoints.describe(name)["training"]["history"]["valid_loss"]
+    np.testing.assert_allclose(valid_losses(chapter, name), shipped, rtol=0.02)
+
+
+@pytest.mark.parametrize("seed", [17, 18, 19])
+def test_max_pooling_brings_the_test_error_below_001(chapter, seed):
+    test = chapter["test_set"]
+    for model in (
+        chapter["models"][f"toy-maxpool-{seed}"][0],
+        checkpoints.load(f"toy-maxpool-{seed}"),
+    ):
+        assert metrics.mse(batches.predict(model, test.x, device="cpu"), test.y) < 0.01
+
+
+def test_residual_of_the_cnn_lies_in_repeated_motifs(chapter):
+    errors = chapter["errors"]
+    repeated = errors[["TAT", "GCG"]].max(axis=1) > 1
+    assert repeated.mean() < 0.02
+    assert errors.loc[repeated, "squared"].sum() > 0.7 * errors["squared"].sum()
+    by_copies = errors[errors["GCG"] == 0].groupby("TAT")["error"].mean()
+    assert by_copies[2] == pytest.approx(8, abs=1)
+    assert by_copies[1] == pytest.approx(-1, abs=0.3)
+
+
+def test_one_filter_finds_tat_and_none_responds_to_gcg(chapter):
+    similarity, one_hot = chapter["motifs"].similarity, chapter["one_hot"]
+    best = {
+        motif: np.nanmax([similarity(matrix, one_hot(motif)) for matrix in chapter["found"]])
+        for motif in ("TAT", "GCG")
+    }
+    assert best["TAT"] > 0.8 > best["GCG"]
+    assert chapter["active"]["GCG"] == 0 < chapter["active"]["TAT"]
+
+
+def test_training_live_takes_less_than_two_minutes(chapter):
+    assert chapter["seconds"] < 120
+
+
+@needs_mirror
+def test_real_promoters_are_those_of_the_text(chapter):
+    promoters = chapter["promoters"]
+    assert len(promoters) == 29_597
+    assert promoters["expr"].notna().sum() == 22_879
+    assert len(chapter["main"]) == 12_641
+
+
+@needs_mirror
+def test_real_logos_show_initiator_and_tata_box(chapter):
+    for heights in chapter["heights"].values():
+        bits = heights.sum(0).numpy()
+        assert set(np.argsort(-bits[40:])[:2] + 40 - 49) == {-1, 0}
+        assert "".join("ACGT"[i] for i in heights[:, 48:50].argmax(0)) == "CA"
+    upstream = {name: float(h.sum(0)[:40].max()) for name, h in chapter["heights"].items()}
+    assert upstream["TATA flag"] > 0.8
+    assert upstream["no flag"] < 0.1
+    assert int(chapter["heights"]["TATA flag"].sum(0)[:40].argmax()) - 49 in (-27, -26)
+    assert chapter["counts"].idxmax() == -30
+
+
+@needs_mirror
+def test_real_results_beside_the_yardstick(chapter):
+    table = chapter["real_results"].set_index(["rows", "model"])
+    ridge, cnn = table.loc[("main", "4-mer ridge")], table.loc[("main", "CNN")]
+    assert ridge["r chr8+9+10"] == pytest.approx(0.476, abs=0.002)
+    assert cnn["r chr8+9+10"] == pytest.approx(0.433, abs=0.02)
+    assert table.loc[("all", "4-mer ridge"), "r chr8+9+10"] == pytest.approx(0.336, abs=0.002)
+    # What the text says: the yardstick wins on every line, and the intervals overlap.
+    for rows in ("all", "main"):
+        ridge, cnn = table.loc[(rows, "4-mer ridge")], table.loc[(rows, "CNN")]
+        assert (ridge[["r chr8+9", "r chr8+9+10"]] > cnn[["r chr8+9", "r chr8+9+10"]]).all()
+        assert cnn["high"] > ridge["low"]
+
+
+def test_without_the_file_the_chapter_says_how_to_get_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("TSSBOOK_MIRROR", raising=False)
+    monkeypatch.setenv("TSSBOOK_CACHE", str(tmp_path))
+    assert run_cells(CHAPTER)["promoters"] is None
+    told = [line for line in capsys.readouterr().out.splitlines() if "promoter" not in line]
+    (said,) = [line for line in told if line.startswith("human_epd60_expression.tsv.gz (0.97 MB)")]
+    assert "TSSBOOK_MIRROR" in said
+    assert str(tmp_path / "human_epd60_expression.tsv.gz") in said
