@@ -24,14 +24,14 @@
     });
   }
 
-  // Wide tables scroll inside a box of their own.
-  function boxTables(page) {
-    page.querySelectorAll("table").forEach(function (table) {
-      if (table.closest(".pst-scrollable-table-container, .tss-scroll, .cell_output")) return;
+  // Wide tables and drawings scroll inside a box of their own.
+  function boxWideThings(page) {
+    page.querySelectorAll("table, img[width]").forEach(function (thing) {
+      if (thing.closest(".pst-scrollable-table-container, .tss-scroll, .cell_output")) return;
       var box = document.createElement("div");
       box.className = "tss-scroll";
-      table.replaceWith(box);
-      box.append(table);
+      thing.replaceWith(box);
+      box.append(thing);
     });
   }
 
@@ -49,7 +49,7 @@
     var page = document.querySelector("main");
     if (!page) return;
     markCallouts(page);
-    boxTables(page);
+    boxWideThings(page);
     focusScrollers(page);
     window.addEventListener("resize", function () { focusScrollers(page); });
   }

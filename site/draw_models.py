@@ -126,7 +126,7 @@ def procapnet(y: float) -> str:
         + arrow(142, y, 156, y)
         + box(160, y - 28, 108, 56, "filter", ["512 filters", "width 21"])
         + arrow(268, y, 284, y)
-        + box(288, y - 38, 148, 76, "mix", ["8 dilated", "convolutions,", "each adds to its input"])
+        + box(288, y - 38, 148, 76, "mix", ["8 dilated", "convolutions, each", "adds to its input"])
         + arrow(436, y - 8, 461, up)
         + arrow(436, y + 8, 461, down)
         + box(465, up - 24, 100, 48, "head", ["profile", "width 75"])

@@ -82,7 +82,7 @@ def test_ambiguity_codes_are_those_of_iupac():
 
 
 @pytest.mark.parametrize(
-    "dtype", [torch.uint8, torch.bool, torch.int64, torch.float16, torch.float64]
+    "dtype", [torch.uint8, torch.bool, torch.int64, torch.float16, torch.bfloat16, torch.float64]
 )
 def test_dtype(dtype):
     x = one_hot(["GATTACA"], dtype=dtype)

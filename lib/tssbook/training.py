@@ -111,13 +111,18 @@ def fit(
         If the loss is NaN or infinite: names the step and the batch. The model then has its
         best weights so far, or those it came with.
     ValueError
-        If there are no batches, or ``state`` is broken or belongs to another run.
+        If ``patience`` is below 1, there are no batches, or ``state`` is broken or belongs to
+        another run.
 
     Notes
     -----
+    In each epoch the whole model is put into training mode, frozen layers too.
+
     Ctrl-C ends the training, not the program: the model has its best weights so far, and
     ``attrs["stopped"]`` is ``"interrupted"``.
     """
+    if patience is not None and patience < 1:
+        raise ValueError(f"patience is {patience}; wanted 1 epoch or more, or None to never stop.")
     with on_device(model, device) as place:
         run = _Run(model, optimizer, scheduler, seed)
         if state is not None:
@@ -182,8 +187,8 @@ class _Run:
             | {f"valid_{name}": value for name, value in validated.items()}
         )
         if validated["loss"] < self._best_loss():
-            self.best_epoch = epoch
-            self.best_weights = copy.deepcopy(self.model.state_dict())
+            best = copy.deepcopy(self.model.state_dict())
+            self.best_weights, self.best_epoch = best, epoch  # both or, at Ctrl-C, neither
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(validated["loss"])
         elif self.scheduler is not None:

@@ -426,3 +426,9 @@ def test_error_in_the_loss_goes_through_and_the_best_weights_stay():
     assert refusal(lambda: run.fit(5), RuntimeError) == "mine"
     twin.fit(2)
     assert same(run.model.state_dict(), twin.model.state_dict())
+
+
+def test_patience_of_no_epoch():
+    model, x = torch.nn.Linear(1, 1), torch.ones(2, 1)
+    with pytest.raises(ValueError, match=r"^patience is 0; wanted 1 epoch or more, or None"):
+        fit(model, [(x, x)], [(x, x)], None, None, epochs=1, seed=0, patience=0)
