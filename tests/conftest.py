@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pytest
+
+from tests.support import CONTENT, FileServer, file_server
+from tssbook import download
 
 matplotlib.use("agg")  # no window, whatever this machine's default is
 
@@ -20,3 +26,28 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     (built,) = folder.glob("tssbook-*.whl")
     return built
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    """A file server on loopback with one file."""
+    with file_server() as server:
+        server.files["/gattaca.txt"] = CONTENT
+        yield server
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of downloads, and no mirror."""
+    monkeypatch.setenv("TSSBOOK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("TSSBOOK_MIRROR", raising=False)
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def entry(server: FileServer, cache: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The only file that download knows in these tests; a test may change it."""
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    entry = {"url": server.url("/gattaca.txt"), "sha256": sha256, "bytes": len(CONTENT)}
+    monkeypatch.setattr(download, "_catalogue", lambda: {"gattaca.txt": entry})
+    return entry

@@ -1,4 +1,4 @@
-"""For several test files: a scripted file server on loopback, and a read-only folder."""
+"""For several test files: refusals, a pickle bomb, a file server, a read-only folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,29 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
 NOBODY = 65534
+CONTENT = b"GATTACA" * 1000  # 7,000 bytes, what the file server has
+
+
+def refusal(call, error: type[Exception] = ValueError) -> str:
+    """The message with which the call refuses: one line."""
+    with pytest.raises(error) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+class Bomb:
+    """A pickle that makes a folder when it is read."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
 
 
 class FileServer(ThreadingHTTPServer):

@@ -16,38 +16,12 @@ from pathlib import Path
 import pytest
 
 import tssbook
-from tests.support import file_server
+from tests.support import CONTENT
 from tssbook import download
-
-CONTENT = b"GATTACA" * 1000  # 7,000 bytes
 
 
 def sha(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-@pytest.fixture
-def server():
-    with file_server() as server:
-        server.files["/gattaca.txt"] = CONTENT
-        yield server
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("TSSBOOK_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("TSSBOOK_MIRROR", raising=False)
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def entry(server, cache, monkeypatch):
-    """The only file that download knows in these tests; a test may change it."""
-    entry = {
-        "url": server.url("/gattaca.txt"), "sha256": sha(CONTENT), "bytes": len(CONTENT),
-    }  # fmt: skip
-    monkeypatch.setattr(download, "_catalogue", lambda: {"gattaca.txt": entry})
-    return entry
 
 
 def visible(folder: Path) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import json
-import os
 
 import pytest
 import torch
@@ -13,7 +12,8 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 
 import tssbook
-from tests.support import read_only_folder
+from tests import support
+from tests.support import Bomb, read_only_folder
 from tests.tiny_models import Other, Tiny
 from tssbook import checkpoints, download
 from tssbook.checkpoints import CheckpointError, load, read_tensors, save
@@ -27,11 +27,7 @@ def path(tmp_path):
 
 def refusal(call, error: type[Exception] = CheckpointError) -> str:
     """The message with which the call refuses: one line."""
-    with pytest.raises(error) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+    return support.refusal(call, error)
 
 
 def edit(path, **fields) -> None:
@@ -175,16 +171,6 @@ def test_unknown_class(path, name):
 
 
 # --- foreign files --------------------------------------------------------------------------
-
-
-class Bomb:
-    """A pickle that makes a folder when it is read."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (self.path,)
 
 
 @pytest.mark.parametrize("zipped", [True, False])

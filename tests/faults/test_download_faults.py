@@ -3,49 +3,17 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import socket
 
 import pytest
 
-from tests.support import file_server, read_only_folder
+from tests.support import CONTENT, read_only_folder, refusal
 from tssbook import download
 
-CONTENT = b"GATTACA" * 1000
 
-
-@pytest.fixture
-def server():
-    with file_server() as server:
-        server.files["/gattaca.txt"] = CONTENT
-        yield server
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("TSSBOOK_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("TSSBOOK_MIRROR", raising=False)
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def entry(server, cache, monkeypatch):
-    entry = {
-        "url": server.url("/gattaca.txt"),
-        "sha256": hashlib.sha256(CONTENT).hexdigest(),
-        "bytes": len(CONTENT),
-    }
-    monkeypatch.setattr(download, "_catalogue", lambda: {"gattaca.txt": entry})
-    return entry
-
-
-def refusal(error: type[Exception]) -> str:
-    """The message with which fetch refuses: one line."""
-    with pytest.raises(error) as caught:
-        download.fetch("gattaca.txt")
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+def refused(error: type[Exception]) -> str:
+    """The message with which fetch refuses."""
+    return refusal(lambda: download.fetch("gattaca.txt"), error)
 
 
 def left(cache) -> list[str]:
@@ -62,7 +30,7 @@ def test_no_network(entry, cache):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         entry["url"] = f"http://127.0.0.1:{closed.getsockname()[1]}/gattaca.txt"
-    message = refusal(download.MissingFile)
+    message = refused(download.MissingFile)
     assert_tells_what_to_do(message, entry, cache)
     assert "Connection refused" in message
     assert left(cache) == []
@@ -70,7 +38,7 @@ def test_no_network(entry, cache):
 
 def test_not_found(entry, cache, server):
     entry["url"] = server.url("/gone")
-    message = refusal(download.MissingFile)
+    message = refused(download.MissingFile)
     assert_tells_what_to_do(message, entry, cache)
     assert "HTTP 404" in message
     assert left(cache) == []
@@ -78,14 +46,14 @@ def test_not_found(entry, cache, server):
 
 def test_every_address_that_failed_is_named(entry, server):
     entry["url"], entry["mirrors"] = server.url("/gone"), [server.url("/lost")]
-    message = refusal(download.MissingFile)
+    message = refused(download.MissingFile)
     assert "/gone: HTTP 404" in message
     assert "/lost: HTTP 404" in message
 
 
 def test_cut_off_says_what_is_kept(entry, cache, server):
     server.cut_after = 3000
-    message = refusal(download.MissingFile)
+    message = refused(download.MissingFile)
     assert_tells_what_to_do(message, entry, cache)
     assert "broke off after 3,000 of 7,000 bytes; 3,000 bytes are kept to go on from" in message
     assert left(cache) == ["gattaca.txt.part", "gattaca.txt.part.json"]
@@ -94,12 +62,12 @@ def test_cut_off_says_what_is_kept(entry, cache, server):
 def test_silent_server(entry, cache, server, monkeypatch):
     monkeypatch.setattr(download, "_TIMEOUT", 0.2)
     server.gate.clear()
-    assert "timed out" in refusal(download.MissingFile)
+    assert "timed out" in refused(download.MissingFile)
 
 
 def test_wrong_content_of_the_right_size(entry, cache, server):
     server.files["/gattaca.txt"] = CONTENT.lower()
-    message = refusal(download.ChecksumError)
+    message = refused(download.ChecksumError)
     assert server.url("/gattaca.txt") in message
     assert f"wanted is {entry['sha256']}" in message
     assert left(cache) == []
@@ -107,16 +75,16 @@ def test_wrong_content_of_the_right_size(entry, cache, server):
 
 def test_wrong_size_is_refused_before_it_is_downloaded(entry, cache, server):
     server.files["/gattaca.txt"] = b"<html>Please log in to the hotel's network</html>"
-    message = refusal(download.ChecksumError)
+    message = refused(download.ChecksumError)
     assert "offers 49 bytes where 7,000 are wanted" in message
     assert left(cache) == []
 
 
 def test_damaged_part_is_thrown_away(entry, cache, server):
     server.cut_after = 3000
-    refusal(download.MissingFile)
+    refused(download.MissingFile)
     (cache / "gattaca.txt.part").write_bytes(b"X" * 3000)
-    refusal(download.ChecksumError)
+    refused(download.ChecksumError)
     assert left(cache) == []
     assert download.fetch("gattaca.txt").read_bytes() == CONTENT
 
@@ -124,7 +92,7 @@ def test_damaged_part_is_thrown_away(entry, cache, server):
 def test_wrong_size_in_the_cache(entry, cache):
     cache.mkdir()
     (cache / "gattaca.txt").write_bytes(CONTENT[:-1])
-    message = refusal(download.ChecksumError)
+    message = refused(download.ChecksumError)
     assert "has 6,999 bytes and gattaca.txt should have 7,000" in message
     assert (cache / "gattaca.txt").exists()  # it may be the user's own copy
 
@@ -133,7 +101,7 @@ def test_wrong_size_in_the_cache(entry, cache):
 def test_wrong_content_of_a_local_copy(entry, tmp_path, server, monkeypatch, where):
     monkeypatch.setenv(where, str(tmp_path))
     (tmp_path / "gattaca.txt").write_bytes(CONTENT.lower())
-    assert str(tmp_path / "gattaca.txt") in refusal(download.ChecksumError)
+    assert str(tmp_path / "gattaca.txt") in refused(download.ChecksumError)
     assert server.requests == []
 
 
@@ -144,14 +112,14 @@ def test_a_mirror_file_that_changed_after_pinning(entry, cache, tmp_path, monkey
     with pytest.warns(UserWarning, match="was pinned"):
         download.fetch("gattaca.txt")
     (tmp_path / "gattaca.txt").write_bytes(CONTENT.lower())
-    assert "pins.json describes" in refusal(download.ChecksumError)
+    assert "pins.json describes" in refused(download.ChecksumError)
 
 
 def test_broken_pins(entry, cache):
     del entry["sha256"]
     cache.mkdir()
     (cache / "pins.json").write_text("{")
-    assert "pins.json is not JSON" in refusal(download.ChecksumError)
+    assert "pins.json is not JSON" in refused(download.ChecksumError)
     assert left(cache) == ["pins.json"]
 
 
@@ -159,7 +127,7 @@ def test_broken_pins(entry, cache):
 def test_read_only_cache(entry, monkeypatch, inside):
     with read_only_folder() as folder:
         monkeypatch.setenv("TSSBOOK_CACHE", str(folder / inside))
-        message = refusal(download.MissingFile)
+        message = refused(download.MissingFile)
         assert_tells_what_to_do(message, entry, folder / inside)
         assert "cache folder cannot be written (Permission denied)" in message
         assert list(folder.iterdir()) == []
@@ -180,7 +148,7 @@ def test_full_disk(entry, cache, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(download, "_to_disk", full)
-    message = refusal(download.MissingFile)
+    message = refused(download.MissingFile)
     assert_tells_what_to_do(message, entry, cache)
     assert "No space left on device" in message
     assert left(cache) == []
@@ -189,7 +157,7 @@ def test_full_disk(entry, cache, monkeypatch):
 def test_file_without_an_address(entry, cache):
     del entry["url"]
     entry["how"] = "the word GATTACA written a thousand times"
-    message = refusal(download.MissingFile)
+    message = refused(download.MissingFile)
     assert "it has no download address of its own: it is the word GATTACA" in message
     assert f"put it at {cache / 'gattaca.txt'}" in message
 
@@ -197,7 +165,7 @@ def test_file_without_an_address(entry, cache):
 def test_mirror_folder_that_does_not_exist(entry, cache, server, tmp_path, monkeypatch):
     monkeypatch.setenv("TSSBOOK_MIRROR", str(tmp_path / "none"))
     entry["url"] = server.url("/gone")
-    assert f"the mirror folder {tmp_path / 'none'} does not exist" in refusal(download.MissingFile)
+    assert f"the mirror folder {tmp_path / 'none'} does not exist" in refused(download.MissingFile)
 
 
 def test_unknown_name():

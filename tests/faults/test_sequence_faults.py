@@ -8,17 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support import refusal
 from tssbook import sequence
 from tssbook.sequence import codes, decode, one_hot, reverse_complement
-
-
-def refusal(call, error: type[Exception] = ValueError) -> str:
-    """The message with which the call refuses: one line."""
-    with pytest.raises(error) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 @pytest.fixture(params=[one_hot, codes], ids=["one_hot", "codes"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import signal
 import subprocess
 import sys
@@ -17,21 +16,12 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
-from tests.support import read_only_folder
+from tests.support import Bomb, read_only_folder, refusal
 from tests.training_runs import Noisy, Run, Walk, data, same, two_terms
 from tssbook import download
 from tssbook.training import TrainingDiverged, fit
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-def refusal(call, error: type[Exception] = ValueError) -> str:
-    """The message with which the call refuses: one line."""
-    with pytest.raises(error) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 def at_call(number: int, action):
@@ -340,16 +330,6 @@ def test_random_bytes(state):
 def test_something_else_in_the_file(state, content):
     torch.save(content, state)
     broken(state)
-
-
-class Bomb:
-    """A pickle that makes a folder when it is read."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (self.path,)
 
 
 @pytest.mark.parametrize("zipped", [True, False])
