@@ -128,7 +128,7 @@ def test_learning_rates_solution(recommended):
     verdict = learning_rates(table(), recommended)
     assert verdict.passed
     # 13.5 / 13.1 = 1.03
-    assert "factor of 1.03 for the linear model and inf for the CNN" in verdict.message
+    assert verdict.message.endswith("and the CNN depends on them far more.")
 
 
 def test_order_of_the_table_does_not_matter():
@@ -216,7 +216,7 @@ def solved() -> MaxPoolCNN:
 def test_better_model_solution(some_words):
     model = solved().train()
     verdict = better_model(model, *some_words)
-    assert repr(verdict) == "Passed: the test error is 0.0000, below 0.01."
+    assert repr(verdict) == "Passed: the test error is below 0.01."
 
 
 def test_better_model_is_asked_in_evaluation_mode(some_words):
