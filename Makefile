@@ -47,5 +47,5 @@ lock:
 	@$(PY) tools/lock.py
 
 clean:
-	rm -rf .venv _site build dist .pytest_cache .ruff_cache .hypothesis .quarto site/build
+	rm -rf .venv _site build dist .pytest_cache .ruff_cache .hypothesis .quarto site/build site/vega.js
 	find lib tests tools bench site chapters solutions -name __pycache__ -prune -exec rm -rf {} +

@@ -11,6 +11,8 @@ from pathlib import Path
 import yaml
 from vega import write_bundle
 
+# What the theme brings along and no reader needs: sources for debugging it, its translations.
+UNUSED = ("**/*.js.map", "**/*.css.map", "locales")
 MATHJAX_PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions")
 
 
@@ -98,3 +100,15 @@ def add_offline_scripts(app, error: Exception | None) -> None:
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
+
+
+def remove_unused(app, error: Exception | None) -> None:
+    """Take the theme's parts that nobody reads out of the finished site (an event handler)."""
+    if error is not None:
+        return
+    for pattern in UNUSED:
+        for path in list((Path(app.outdir) / "_static").glob(pattern)):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()

@@ -31,6 +31,7 @@ nb_merge_streams = True
 nb_code_prompt_show = nb_code_prompt_hide = "Code"
 myst_enable_extensions = ["amsmath", "dollarmath", "html_image", "strikethrough", "tasklist"]
 myst_heading_anchors = 4
+myst_html_meta = {"description": book["description"]}
 myst_links_external_new_tab = False
 mathjax_path = "mathjax/tex-chtml.js"
 mathjax3_config = {"options": {"enableMenu": False}}
@@ -64,3 +65,4 @@ html_theme_options = {
 def setup(app):  # noqa: D103
     app.connect("source-read", adapt.adapt_source)
     app.connect("build-finished", adapt.add_offline_scripts)
+    app.connect("build-finished", adapt.remove_unused)

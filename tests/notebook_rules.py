@@ -33,6 +33,7 @@ _PATH = re.compile(rf"(?<![\w./:~<-])/(?:{_FOLDERS})/[\w.]|\b[A-Z]:\\\w|\bfile:/
 _ITEM = re.compile(r"^ {0,3}(?:[-*+]|\d+[.)])\s")
 _HEADING = re.compile(r"^#{1,6}\s")
 _TAG = re.compile(r"</?([A-Za-z][\w-]*)(?:\s[^<>]*)?/?>")
+_LINKED = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _ALLOWED_HTML = {"details", "summary", "a", "img", "br", "sub", "sup"}
 _JUNK = {
     "a fenced div": re.compile(r"^\s*:::", re.MULTILINE),
@@ -67,6 +68,12 @@ def prose(source: str) -> str:
 def headings(nb: NotebookNode, level: int) -> list[str]:
     pattern = re.compile(rf"^#{{{level}}}\s+(.+)$", re.MULTILINE)
     return [title for source in markdown(nb) for title in pattern.findall(_FENCE.sub("", source))]
+
+
+def slug(title: str) -> str:
+    """Name that pandoc gives a heading, as an HTML id: "6. Spot checks" is "spot-checks"."""
+    words = re.sub(r"[^\w\s.-]", "", _LINKED.sub(r"\1", title).lower()).split()
+    return re.sub(r"^[\W\d_]+", "", "-".join(words))
 
 
 def output_texts(cell: NotebookNode) -> Iterator[str]:
@@ -299,6 +306,15 @@ def blank_line_before_lists_and_headings(nb: NotebookNode, path: Path) -> Iterat
                 yield f"no blank line before {raw!r}"
             in_list = bool(line.strip()) and (in_list or item)
             before = line.strip()
+
+
+@rule
+def cell_ids_are_no_headings(nb: NotebookNode, path: Path) -> Iterator[str]:
+    """Quarto writes both as ids of HTML: a link to the heading would lead to the cell."""
+    titles = {slug(title): title for level in range(1, 7) for title in headings(nb, level)}
+    for cell in nb.cells:
+        if cell.id in titles:
+            yield f"cell {cell.id} has the id of the heading {titles[cell.id]!r}: rename the cell"
 
 
 @rule

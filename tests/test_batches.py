@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from tssbook import batches
 from tssbook.batches import Batches, epoch_seed, on_device, predict, resolve_device
+from tssbook.sequence import one_hot
+from tssbook.toy import ToyCNN
 
 
 def rows_of(batches: Batches, epoch: int = 0) -> list[int]:
@@ -171,8 +175,9 @@ def test_predict_restores_the_mode_of_each_module():
 
 def test_predict_restores_mode_and_device_after_an_error():
     model = Sums().train()
-    with pytest.raises(RuntimeError):
-        predict(model, torch.ones(3, 4, 2, dtype=torch.int64))
+    model.forward = lambda x: (x, x)
+    with pytest.raises(TypeError, match=r"^The model returns a tuple; wanted one tensor\.$"):
+        predict(model, torch.ones(3, 4, 2))
     assert model.training
     assert model.moves == [str(resolve_device(None)), "cpu"]
 
@@ -211,3 +216,34 @@ def test_on_device_moves_there_and_back():
 def test_on_device_of_a_model_without_parameters():
     with on_device(nn.ReLU(), "cpu") as place:
         assert place.type == "cpu"
+
+
+def test_predict_takes_bytes_and_half_models():
+    x = one_hot(["GATTACAT", "TATAAAAN"])
+    model = ToyCNN()
+    expected = predict(model, x, device="cpu")
+    assert torch.equal(predict(model, x.to(torch.uint8), device="cpu"), expected)
+    half = predict(model.bfloat16(), x, device="cpu")
+    assert half.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: predict(ToyCNN(), ["GATTACAT"]), "x is list; wanted a tensor (N, 4, L): call"),
+        (lambda: Batches(np.ones(3), batch_size=1), "Batches got ndarray; wanted tensors"),
+        (lambda: epoch_seed(-1, 0), "The seed is -1; wanted 0 or more."),
+    ],
+)
+def test_what_is_no_tensor_or_seed(call, sentence):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        call()
+    assert str(caught.value).startswith(sentence)
+
+
+def test_large_rows_are_gathered_a_few_at_a_time(monkeypatch):
+    monkeypatch.setattr(batches, "_GATHERED_BYTES", 1)  # less than a batch: one batch at a time
+    rows = torch.arange(10.0)
+    small = [b[0].tolist() for b in Batches(rows, batch_size=3, seed=1)]
+    monkeypatch.undo()
+    assert small == [b[0].tolist() for b in Batches(rows, batch_size=3, seed=1)]

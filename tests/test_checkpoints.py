@@ -102,14 +102,34 @@ def test_shipped_names(model, tmp_path, monkeypatch):
     assert same_tensors(Tiny.from_pretrained("b"), model)
 
 
-def test_a_shipped_name_is_not_shadowed_by_a_file(model, tmp_path, monkeypatch):
+def test_a_path_never_means_a_shipped_name(model, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "_shipped_folder", lambda: tmp_path / "package")
     monkeypatch.chdir(tmp_path)
     save(model, tmp_path / "package" / "a")
-    save(Tiny(length=9), "a")
     assert load("a").config["length"] == 3
+    save(Tiny(length=9), "a")
     assert load(Path("a")).config["length"] == 9
     assert load("./a").config["length"] == 9
+
+
+@pytest.mark.parametrize("precision", ["half", "bfloat16", "double"])
+def test_the_precision_is_kept(model, tmp_path, precision):
+    getattr(model, precision)()
+    loaded = load(save(model, tmp_path / "tiny"))
+    assert loaded.linear.weight.dtype == model.linear.weight.dtype
+    assert same_tensors(loaded, model)
+    assert loaded.linear.weight.requires_grad
+    assert loaded.steps.dtype == torch.int64
+
+
+def test_what_is_not_stored_is_built(tmp_path):
+    class Masked(Tiny):
+        def __init__(self, length: int = 2, n_out: int = 1) -> None:
+            super().__init__(length, n_out)
+            self.register_buffer("mask", torch.tensor([1.0, 0.0]), persistent=False)
+
+    path = save(Masked(), tmp_path / "masked")
+    assert Masked.from_pretrained(path).mask.tolist() == [1.0, 0.0]
 
 
 def test_every_shipped_checkpoint_loads_and_says_what_it_is():

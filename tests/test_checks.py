@@ -11,7 +11,7 @@ from torch import nn
 from tssbook import checkpoints
 from tssbook.checks import RATES, Verdict, better_model, learning_rates, position_bonus
 from tssbook.sequence import decode, kmers, one_hot
-from tssbook.toy import BASE_SCORES, MaxPoolCNN, score
+from tssbook.toy import BASE_SCORES, MaxPoolCNN, ToyCNN, score
 
 # --- verdicts -------------------------------------------------------------------------------
 
@@ -96,6 +96,97 @@ def test_position_mistakes(wrong, message):
     assert message in verdict.message
 
 
+def found(test, *, share=lambda p: (6 - p) / 6, base=np.mean):
+    """A solution with str.find; the test says which places count as found."""
+
+    def answered(words):
+        scores = []
+        for word in words:
+            total = base([BASE_SCORES[letter] for letter in word])
+            for motif, sign in {"TAT": 10, "GCG": -10}.items():
+                if test(word.find(motif)):
+                    total += sign * share(word.find(motif))
+            scores.append(total)
+        return scores
+
+    return answered
+
+
+def there(place):
+    return place >= 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (found(lambda p: True), "find returns -1 where there is no motif; add the bonus only"),
+        (found(bool), "find returns -1 where there is no motif; add the bonus only"),
+        (found(lambda p: p > 0), "position 0 counts too: a motif at the very start"),
+        (found(there, share=lambda p: 1 + (6 - p) / 6), "on top of the old rule's; it should"),
+        (found(there, base=sum), "the base scores are added up; wanted their mean."),
+        (found(there, share=lambda p: (6 - p) / 5), "the bonus is divided by 5; a motif has 6"),
+        (found(there, share=lambda p: (5 - p) / 5), "the bonus is divided by 5; a motif has 6"),
+        (found(there, share=lambda p: (6 - p) / 8), "the bonus is divided by 8; a motif has 6"),
+        (found(there, share=lambda p: (8 - p) / 8), "the bonus is divided by 8; a motif has 6"),
+    ],
+    ids=["-1", "truth", "> 0", "on top", "sum", "6-p by 5", "by 5", "6-p by 8", "by 8"],
+)
+def test_position_slips_with_find(wrong, message):
+    assert position_bonus(found(there)).passed
+    verdict = position_bonus(wrong)
+    assert verdict.passed is False
+    assert message in verdict.message
+
+
+@pytest.mark.parametrize("wrong", ["TAT", [1.0, 2.0], np.zeros(3), {}], ids=type)
+def test_position_answer_that_is_no_function(wrong):
+    shown = repr(position_bonus(wrong))
+    assert shown == "Not yet: position_score should be a function of a list of words."
+
+
+@pytest.mark.parametrize(
+    ("result", "kind"),
+    [
+        (lambda words: dict.fromkeys(words, 1.0), "dict"),
+        (lambda words: map(len, words), "map"),
+        (lambda words: "twenty", "str"),
+        (lambda words: [[1.0], [1.0, 2.0]], "list"),
+        (lambda words: [10**400] * len(words), "list"),
+        (lambda words: words, "list"),
+        (lambda words: torch.zeros(2).to_sparse(), "Tensor"),
+    ],
+    ids=["dict", "iterator", "text", "ragged", "huge", "words", "sparse"],
+)
+def test_position_results_that_are_no_numbers(result, kind):
+    verdict = position_bonus(result)
+    assert verdict.passed is False
+    assert verdict.message == f"the function returns a {kind}; wanted 65,536 numbers."
+
+
+def test_position_solution_that_needs_gradients():
+    given = torch.tensor(answer()(kmers(8)), requires_grad=True)
+    assert position_bonus(lambda words: given).passed
+
+
+def test_position_answer_for_one_word():
+    verdict = position_bonus(position_score)
+    assert repr(verdict) == (
+        "Not yet: the function takes one word; it should take a list of words and return one "
+        "number for each."
+    )
+
+
+@pytest.mark.parametrize("of_one_word", [None, "text", [1.0, 2.0]])
+def test_errors_of_the_answer_itself_are_raised(of_one_word):
+    def broken(words):
+        if isinstance(words, str):
+            return of_one_word
+        raise KeyError("my own mistake")
+
+    with pytest.raises(KeyError, match="my own mistake"):
+        position_bonus(broken)
+
+
 def test_any_other_position_mistake_is_shown_with_its_first_word():
     # The words come in the order of the alphabet: AAAAATAT is the first one with a motif.
     # Its letters give (6*20 + 2*11) / 8 = 17.75, and TAT at place 5 gives 10 / 6.
@@ -128,7 +219,7 @@ def test_learning_rates_solution(recommended):
     verdict = learning_rates(table(), recommended)
     assert verdict.passed
     # 13.5 / 13.1 = 1.03
-    assert verdict.message.endswith("and the CNN depends on them far more.")
+    assert verdict.message.endswith("and the CNN depends on the rate far more.")
 
 
 def test_order_of_the_table_does_not_matter():
@@ -140,7 +231,27 @@ def test_order_of_the_table_does_not_matter():
     ("given", "recommended", "message"),
     [
         (table().rename(columns={"cnn": "CNN"}), GOOD, "wanted columns linear and cnn"),
+        (table().rename(columns={"cnn": 3}), GOOD, "wanted columns linear and cnn"),
+        (table()[["linear", "linear"]], GOOD, "wanted columns linear and cnn"),
         (table(third=1.0), GOOD, "wanted columns linear and cnn"),
+        (pd.DataFrame(), GOOD, "wanted columns linear and cnn"),
+        (table().to_dict(), GOOD, "the table is a dict; wanted a pandas DataFrame."),
+        ("text", GOOD, "the table is a str; wanted a pandas DataFrame."),
+        (table().T, GOOD, "the rates stand in the columns; exchange rows and columns with .T."),
+        (table().rename_axis("rate").reset_index(), GOOD, "the index with .set_index('rate')."),
+        (table(**{"0": [str(r) for r in RATES]}), GOOD, "the index with .set_index('0')."),
+        (table().set_axis([str(r) for r in RATES]), GOOD,
+         "the index holds text; write the rates as numbers."),
+        (table().set_axis([(r, r) for r in RATES]), GOOD, "the index holds objects of type tuple"),
+        (table(cnn=["9", "3", "1.5", "2", "inf"]), GOOD,
+         "the column cnn holds text; write the losses as numbers."),
+        (table(linear=[[13.0, 13.1]] * 5), GOOD, "the column linear holds objects of type list"),
+        (table(cnn=[9, 3, 1.5, 2, None]), GOOD, "write inf where a training diverged"),
+        (table(cnn=[9, 3, 1.5, 0, 2]), GOOD, "there are losses of 0 or below"),
+        (table(), 0.01, 'the recommendation is a float; wanted a dict {"linear": rate, "cnn"'),
+        (table(), [0.01, 0.01], "the recommendation is a list; wanted a dict"),
+        (table(), {"linear": 0.01, "cnn": "0.01"}, "'0.01' for cnn is not one of the five rates"),
+        (table(), {"linear": None, "cnn": 0.01}, "None for linear is not one of the five rates"),
         (table(), {"linear": 0.01}, "one recommendation for each"),
         (table().iloc[:4], GOOD, "the index should hold the learning rates (0.001, 0.005"),
         (table().reset_index(drop=True), GOOD, "the index should hold the learning rates"),
@@ -162,6 +273,23 @@ def test_learning_rates_mistakes(given, recommended, message):
     verdict = learning_rates(given, recommended)
     assert verdict.passed is False
     assert message in verdict.message
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        table().set_axis(np.array(RATES, dtype=np.float32)),
+        table().set_axis(pd.Index(RATES, dtype=object)),
+        table().astype(object),
+        table().astype(np.float32),
+    ],
+    ids=["float32 index", "object index", "object cells", "float32 cells"],
+)
+def test_numbers_of_any_type_are_read(given):
+    assert learning_rates(given, GOOD).passed
+    assert learning_rates(given, {"linear": 0.01, "cnn": np.float32(0.01)}).passed
+    verdict = learning_rates(given, {"linear": 0.01, "cnn": 0.05})
+    assert verdict.message == "for cnn you recommend 0.05 (loss 2.00), but 0.01 gives 1.50."
 
 
 def test_a_choice_nearly_as_good_as_the_best_is_good():
@@ -228,24 +356,143 @@ def test_better_model_is_asked_in_evaluation_mode(some_words):
 def test_the_bound_is_0_01(some_words):
     assert better_model(Answers(lambda w: rule(w) + 0.099), *some_words).passed
     verdict = better_model(Answers(lambda w: rule(w) + 0.101), *some_words)
-    assert repr(verdict) == "Not yet: the test error is 0.010, wanted below 0.01."
+    assert verdict.passed is False
+    assert verdict.message.startswith("the test error is 0.010, wanted below 0.01; ")
+
+
+def more_copies(tat: float, gcg: float, offset: float = 0.0):
+    """A model that errs by so much for each further copy, and by an offset everywhere."""
+    return Answers(
+        lambda word: (
+            rule(word)
+            + tat * max(copies(word, "TAT") - 1, 0)
+            + gcg * max(copies(word, "GCG") - 1, 0)
+            + offset
+        )
+    )
 
 
 def test_a_model_that_counts_copies(some_words):
-    def counts(word):
-        return rule(word) + 5 * max(copies(word, "TAT") - 1, 0) + 0.05
+    message = better_model(more_copies(9, -8), *some_words).message
+    # TATATAT holds three copies: a few words with GCG or TAT err twice as much.
+    assert message.endswith("(GCG), so the model still counts copies.")
+    assert "; further copies move the mean by +9." in message
+    assert "(TAT) and -8." in message
 
-    verdict = better_model(Answers(counts), *some_words)
+
+@pytest.mark.parametrize(
+    "model",
+    [more_copies(9, 0), more_copies(0, -9), more_copies(-9, 9), more_copies(2.5, -2.5)],
+    ids=["TAT alone", "GCG alone", "the other way", "too little"],
+)
+def test_other_errors_at_repeats_are_not_counting(some_words, model):
+    message = better_model(model, *some_words).message
+    assert "counts copies" not in message
+    assert "wanted below 0.01; the mean error is " in message
+
+
+def test_the_mean_error_of_each_kind_of_word(some_words):
+    def errs(word):
+        tat, gcg = "TAT" in word, "GCG" in word
+        return rule(word) + (2 if tat and not gcg else -3 if gcg and not tat else 0.5)
+
+    assert better_model(Answers(errs), *some_words).message.endswith(
+        "; the mean error is +2.0 on words with TAT only, -3.0 with GCG only and +0.5 without "
+        "a motif."
+    )
+
+
+def test_a_model_that_was_not_trained(some_words):
+    torch.manual_seed(17)
+    verdict = better_model(ToyCNN(), *some_words)
+    mean = float(some_words[1].mean())
     assert verdict.passed is False
-    assert "where a motif occurs more than once and 0.00 elsewhere" in verdict.message
-    assert verdict.message.endswith("so the model still counts copies.")
+    assert verdict.message.startswith("the mean prediction is ")
+    assert verdict.message.endswith(f"and the mean score {mean:.1f}: has the model been trained?")
 
 
 def test_the_models_of_the_chapter(some_words):
     assert "counts copies" in better_model(checkpoints.load("toy-cnn"), *some_words).message
     linear = better_model(checkpoints.load("toy-linear"), *some_words)
-    assert linear.message.endswith("wanted below 0.01.")
+    assert "wanted below 0.01; the mean error is -" in linear.message
     assert better_model(checkpoints.load("toy-maxpool-17"), *some_words).passed
+
+
+def test_the_mode_of_every_part_is_as_before(some_words):
+    model = solved().train()
+    model.conv.eval()
+    assert better_model(model, *some_words).passed
+    assert (model.training, model.conv.training, model.bases.training) == (True, False, True)
+    broken = nn.Sequential(nn.Flatten(), nn.Linear(8, 1)).train()
+    assert better_model(broken, *some_words).passed is False
+    assert broken.training
+
+
+def test_a_model_may_write_into_its_input(some_words):
+    class Writes(nn.Module):
+        def forward(self, x):
+            x.mul_(3)
+            return x[:, 0, 0]
+
+    before = some_words[0].clone()
+    assert better_model(Writes(), *some_words).passed is False
+    assert torch.equal(some_words[0], before)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (MaxPoolCNN, "got a class; make a model with (), and train it."),
+        (solved().forward, "wanted a trained model, got a method."),
+        ("cnn", "wanted a trained model, got a str."),
+        ((solved(), [1.0]), "wanted a trained model, got a tuple."),
+        (solved().state_dict(), "wanted a trained model, got a OrderedDict."),
+        (torch.zeros(5042), "wanted a trained model, got a Tensor."),
+        (nn.Linear(3, 1), "the model cannot read (5042, 4, 8): mat1 and mat2 shapes cannot be"),
+        (nn.Module(), "the model cannot read (5042, 4, 8): Module [Module] is missing"),
+    ],
+)
+def test_answers_that_are_no_model(some_words, given, message):
+    verdict = better_model(given, *some_words)
+    assert verdict.passed is False
+    assert message in verdict.message
+    assert "\n" not in verdict.message
+
+
+class Returns(nn.Module):
+    """A model that returns what it is told, whatever the sequences."""
+
+    def __init__(self, result) -> None:
+        super().__init__()
+        self.result = result
+
+    def forward(self, x):
+        return self.result
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ((torch.zeros(5042), 1), "the model returns a tuple; wanted a tensor (5042,)."),
+        (None, "the model returns a NoneType; wanted a tensor (5042,)."),
+        (np.zeros(5042), "the model returns a ndarray; wanted a tensor (5042,)."),
+        (torch.tensor(1.0), "the model returns (), wanted (5042,)"),
+        (torch.zeros(5042, dtype=torch.int64), "has the model been trained?"),
+        (torch.full((5042,), 15.5, dtype=torch.float16, requires_grad=True), "nearly the same"),
+    ],
+)
+def test_better_model_outputs(some_words, result, message):
+    verdict = better_model(Returns(result), *some_words)
+    assert verdict.passed is False
+    assert message in verdict.message
+
+
+def test_errors_of_the_model_itself_are_raised(some_words):
+    def broken(word):
+        raise KeyError("my own mistake")
+
+    with pytest.raises(KeyError, match="my own mistake"):
+        better_model(Answers(broken), *some_words)
 
 
 class Column(nn.Module):
@@ -259,10 +506,13 @@ class Column(nn.Module):
     ("model", "message"),
     [
         (Column(), "returns (5042, 1), wanted (5042,); squeeze(-1) removes a last axis"),
-        (Answers(lambda word: 15.5), "the model predicts nearly the same for all (error "),
+        (
+            Answers(lambda word: 15.5),
+            "the model predicts nearly the same for all; the test error is ",
+        ),
         (Answers(lambda word: float("nan")), "some predictions are NaN or infinite; the training"),
         (Answers(lambda word: rule(word) + (word == "A" * 8) * float("inf")), "NaN or infinite"),
-        (Answers(lambda word: rule(word) + 1), "the test error is 1.000, wanted below 0.01."),
+        (Answers(lambda word: rule(word) + 1), "the test error is 1.000, wanted below 0.01;"),
     ],
     ids=["column", "constant", "nan", "one inf", "offset"],
 )
@@ -275,4 +525,11 @@ def test_better_model_mistakes(some_words, model, message):
 def test_words_without_repeats_are_judged_too():
     x = one_hot(["AAAAAAAA", "CCCCCCCC", "GGGGGGGG"])
     verdict = better_model(Answers(lambda word: rule(word) + 1), x, torch.tensor([20.0, 17, 14]))
-    assert repr(verdict) == "Not yet: the test error is 1.000, wanted below 0.01."
+    assert repr(verdict) == (
+        "Not yet: the test error is 1.000, wanted below 0.01; the mean error is +1.0 without a "
+        "motif."
+    )
+    both = better_model(
+        Answers(lambda word: rule(word) + 1), one_hot(["TATGCGAA"] * 2), 17.5 + torch.zeros(2)
+    )
+    assert repr(both) == "Not yet: X"

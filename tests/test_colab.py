@@ -136,7 +136,8 @@ def test_first_chapter_runs_from_the_wheel_alone(
     env = {name: value for name, value in os.environ.items() if name not in hidden}
     env |= {
         "TSSBOOK_CACHE": str(tmp_path / "cache"),
-        "PIP_CONSTRAINT": str(ROOT / "requirements.lock"),
+        # As an address: pip splits this variable at spaces, and a folder's name may have one.
+        "PIP_CONSTRAINT": (ROOT / "requirements.lock").as_uri(),
     }
     python = colab / "bin" / "python"
     code = f"from importlib.metadata import version; print(*map(version, {KEPT}))"

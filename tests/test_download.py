@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,13 @@ def test_second_address_when_the_first_is_gone(entry, server):
     assert download.fetch("gattaca.txt").read_bytes() == CONTENT
 
 
+def test_second_address_when_the_first_gives_something_else(entry, server, cache):
+    server.files["/stale.txt"] = CONTENT.lower()
+    entry["url"], entry["mirrors"] = server.url("/stale.txt"), [server.url("/gattaca.txt")]
+    assert download.fetch("gattaca.txt").read_bytes() == CONTENT
+    assert visible(cache) == ["gattaca.txt"]
+
+
 def test_unknown_checksum_is_pinned_and_then_held(entry, cache, server):
     del entry["sha256"]
     with pytest.warns(UserWarning, match=rf"gattaca.txt.*{sha(CONTENT)} was pinned in .*pins.json"):
@@ -242,6 +250,16 @@ def test_write_whole_replaces_both_files_or_neither(tmp_path):
         download.write_whole({first: b"3", tmp_path / "none" / "b": b"4"})
     assert first.read_bytes() == b"1"
     assert visible(tmp_path) == ["a", "b"]
+
+
+def test_write_whole_in_two_threads_at_once(tmp_path, monkeypatch):
+    both_written = threading.Barrier(2, timeout=10)
+    monkeypatch.setattr(download, "_to_disk", lambda file: (file.flush(), both_written.wait()))
+    contents = [b"1" * 50, b"2" * 50]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda content: download.write_whole({tmp_path / "a": content}), contents))
+    assert (tmp_path / "a").read_bytes() in contents
+    assert visible(tmp_path) == ["a"]
 
 
 FIELDS = {"url", "how", "mirrors", "sha256", "bytes", "about", "licence", "source", "content"}

@@ -180,3 +180,19 @@ def test_rows_that_are_not_bases(shape):
 def test_sites_of_a_single_sequence():
     with pytest.raises(ValueError, match=r"x is \(4, 7\); wanted \(N, 4, L\)"):
         site_counts(filters("TAT"), one_hot("GATTACA"), 0)
+
+
+def test_similarity_beside_a_uniform_flank():
+    matrix = torch.cat([torch.full((4, 3), 0.25), one_hot("TAT")], dim=1)
+    assert similarity(matrix, one_hot("TAT")) == pytest.approx(1)
+
+
+def test_information_of_counts_is_refused():
+    with pytest.raises(ValueError, match=r"^A column adds up to 8; wanted frequencies"):
+        information(torch.full((4, 2), 2.0))
+
+
+def test_site_counts_of_more_sequences_than_a_part():
+    conv, x = torch.nn.Conv1d(4, 2, 3), one_hot(["GATTACA", "TATATAT"]).repeat(600, 1, 1)
+    few = site_counts(conv, x[:2].to(torch.uint8), 0)
+    assert torch.equal(site_counts(conv, x, 0), 600 * few)

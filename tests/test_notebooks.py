@@ -56,7 +56,7 @@ def small_chapter() -> NotebookNode:
             "> - a list\n>\n> **You need** nothing\n>\n> **Run time** a second\n\n"
             "<details><summary>Hint</summary>\n\n1. one\n2. two\n   or more\n\n</details>"
         ),
-        new_code_cell("import sys", metadata={"tags": ["setup"]}),
+        new_code_cell("import sys", metadata={"tags": ["setup"]}, id="set-up-now"),
         new_code_cell("TRAIN = False", metadata={"tags": ["parameters"]}),
         new_code_cell("plot()", metadata={"fig-cap": "A", "fig-alt": "B"}, outputs=[figure]),
         new_markdown_cell(
@@ -143,6 +143,8 @@ FAULTS = [
     ("blank_line_before_lists_and_headings", says("text\n- item")),
     ("blank_line_before_lists_and_headings", says("> text\n> 1. item")),
     ("blank_line_before_lists_and_headings", says("text\n## Heading")),
+    ("cell_ids_are_no_headings", sets(2, id="pitfalls")),
+    ("cell_ids_are_no_headings", says("### 6. Set [up](https://x.org), `now`!")),
     ("links_resolve", says("[Chapter 9](09-none.ipynb)")),
     ("links_resolve", says("![a picture](none.png)")),
 ]

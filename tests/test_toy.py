@@ -220,3 +220,9 @@ def test_training_now_gives_the_shipped_losses(eight):
     history = fit(model, train, valid, loss_terms, optimizer, epochs=3, seed=17, device="cpu")
     shipped = checkpoints.describe("toy-cnn")["training"]["history"]["valid_loss"][:3]
     assert history["valid_loss"].tolist() == pytest.approx(shipped, rel=1e-3)
+
+
+def test_score_of_a_single_word_or_a_generator():
+    with pytest.raises(TypeError, match=r"^seqs is one string; wanted a list of sequences\.$"):
+        score("TATATATA")
+    assert score(word for word in ["AAAAAAAA"]).tolist() == [20]

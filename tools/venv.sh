@@ -18,7 +18,12 @@ say() { echo "$*" >&2; }
 
 find_python() {
     old= ; bare=
-    for candidate in ${PYTHON:-python3.13 python3.12 python3.11 python3}; do
+    if [ -n "${PYTHON:-}" ]; then # its path may hold spaces
+        set -- "$PYTHON"
+    else
+        set -- python3.13 python3.12 python3.11 python3
+    fi
+    for candidate; do
         version=$("$candidate" -c 'import platform; print(platform.python_version())' 2>/dev/null) ||
             continue
         if ! "$candidate" -c "$new_enough"; then

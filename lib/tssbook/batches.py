@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 __all__ = ["Batches", "epoch_seed", "on_device", "predict", "resolve_device"]
 
-_BATCHES_PER_GATHER = 64
+_GATHERED_BYTES = 1 << 25  # so much is gathered at a time
 
 
 class Batches:
@@ -39,6 +39,8 @@ class Batches:
     """
 
     def __init__(self, *tensors: Tensor, batch_size: int, seed: int | None = None) -> None:
+        if wrong := [type(t).__name__ for t in tensors if not isinstance(t, Tensor)]:
+            raise TypeError(f"Batches got {wrong[0]}; wanted tensors (torch.from_numpy makes one).")
         rows = [len(tensor) for tensor in tensors]
         if len(set(rows)) != 1 or rows[0] == 0:
             raise ValueError(f"The tensors have {rows} rows; wanted one number above 0 for all.")
@@ -64,8 +66,12 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         """Yield the batches of the chosen epoch."""
+        if self.seed is None:
+            yield from zip(*(t.split(self.batch_size) for t in self.tensors), strict=True)
+            return
         order = self.order(self._epoch).to(self.tensors[0].device)
-        for rows in order.split(self.batch_size * _BATCHES_PER_GATHER):
+        size = self.batch_size * sum(tensor[0].nbytes for tensor in self.tensors)
+        for rows in order.split(self.batch_size * max(1, _GATHERED_BYTES // size)):
             gathered = [tensor.index_select(0, rows) for tensor in self.tensors]
             yield from zip(*(part.split(self.batch_size) for part in gathered), strict=True)
 
@@ -85,7 +91,7 @@ def predict(
     model
         Returns one tensor. Its mode and its device are as before afterwards.
     x
-        ``(N, 4, L)``.
+        ``(N, 4, L)``; converted to the type of the model's weights, so bytes are welcome.
     batch_size
         Rows at a time; the result does not depend on it.
     device
@@ -98,14 +104,23 @@ def predict(
 
     Raises
     ------
+    TypeError
+        If ``x`` is no tensor, or the model returns something else than one tensor.
     ValueError
         If ``x`` is not ``(N, 4, L)`` with at least one row.
     """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x is {type(x).__name__}; wanted a tensor (N, 4, L): call one_hot first.")
     if x.ndim != 3 or x.shape[1] != 4 or len(x) == 0:
         raise ValueError(f"x is {tuple(x.shape)}; wanted (N, 4, L) with at least one sequence.")
     with on_device(model, device) as place:
         model.eval()
-        return torch.cat([model(part.to(place)).cpu() for part in x.split(batch_size)])
+        weights = next(model.parameters(), x)
+        dtype = weights.dtype if weights.is_floating_point() else torch.float32
+        parts = [model(part.to(place, dtype)) for part in x.split(batch_size)]
+        if not isinstance(parts[0], Tensor):
+            raise TypeError(f"The model returns a {type(parts[0]).__name__}; wanted one tensor.")
+        return torch.cat([part.cpu() for part in parts])
 
 
 def resolve_device(device: str | torch.device | None) -> torch.device:
@@ -134,4 +149,6 @@ def on_device(model: nn.Module, device: str | torch.device | None) -> Iterator[t
 
 def epoch_seed(seed: int, epoch: int) -> int:
     """Mix a seed and an epoch into one seed, so that neighbouring seeds share no epoch."""
+    if seed < 0:
+        raise ValueError(f"The seed is {seed}; wanted 0 or more.")
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1)

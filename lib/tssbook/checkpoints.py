@@ -84,14 +84,16 @@ def load(name_or_path: str | Path) -> nn.Module:
     Parameters
     ----------
     name_or_path : str or Path
-        A shipped name (see `shipped`), a path with or without suffix, or a folder.
+        A shipped name (see `shipped`), a path with or without suffix, or a folder. A ``Path``
+        and a string such as ``"./toy-cnn"`` never mean a shipped name.
 
     Raises
     ------
     FileNotFoundError
         There is no such checkpoint, or one of its two files is missing.
     CheckpointError
-        It is damaged, newer than this tssbook, or of an unknown class.
+        It is damaged, newer than this tssbook, or of an unknown class; or the name is that of
+        both a shipped checkpoint and a file in the working folder.
     """
     files = _locate(name_or_path)
     about = _read(files)
@@ -230,6 +232,12 @@ def _pair(path: Path) -> tuple[Path, Path]:
     return path.with_name(f"{path.name}.safetensors"), path.with_name(f"{path.name}.json")
 
 
+def _candidates(path: Path) -> list[tuple[Path, Path]]:
+    """Name the files that a path may mean: a pair beside each other, or a folder's."""
+    in_folder = (path / _IN_FOLDER[0], path / _IN_FOLDER[1])
+    return [_pair(path), in_folder] if path.name else [in_folder]  # "/" has no name
+
+
 def _shipped_folder() -> Path:
     return Path(str(resources.files("tssbook"))) / "data" / "checkpoints"
 
@@ -237,10 +245,13 @@ def _shipped_folder() -> Path:
 def _locate(name_or_path: str | Path) -> tuple[Path, Path]:
     path = Path(name_or_path)
     if isinstance(name_or_path, str) and name_or_path in shipped():
+        if any(file.is_file() for files in _candidates(path) for file in files):
+            raise CheckpointError(
+                f"there are both a shipped checkpoint {name_or_path!r} and a file of that name "
+                f'here: write "./{name_or_path}" for the file, or rename it'
+            )
         path = _shipped_folder() / name_or_path
-    if not path.name:  # such as "."
-        path = path.absolute()
-    for files in (_pair(path), (path / _IN_FOLDER[0], path / _IN_FOLDER[1])):
+    for files in _candidates(path if path.name else path.absolute()):  # such as "."
         missing = [file for file in files if not file.is_file()]
         if not missing:
             return files
@@ -329,7 +340,7 @@ def _read(files: tuple[Path, Path]) -> dict[str, Any]:
     description = files[1]
     try:
         about = json.loads(description.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{description} is not JSON ({error}): get it again") from error
     if not isinstance(about, dict) or "format" not in about:
         raise CheckpointError(f"{description} has no field 'format': it is no tssbook checkpoint")
@@ -359,11 +370,17 @@ def _build(cls: type[Model], files: tuple[Path, Path], about: Mapping[str, Any])
     state = read_tensors(tensors)
     try:
         with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
+            with torch.device("meta"):  # shapes without memory, however large the config says
+                shapes = cls(**about["config"]).state_dict()
+            _compare(state, shapes, tensors, cls.__name__)
             model = cls(**about["config"])
-    except (TypeError, ValueError, RuntimeError) as error:
+    except CheckpointError:
+        raise
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         raise CheckpointError(f"{description}: no such {cls.__name__}, {_brief(error)}") from error
-    _compare(state, model.state_dict(), tensors, cls.__name__)
-    model.load_state_dict(state, strict=True)
+    # Assigned and not copied in, so that each tensor keeps the precision it was stored in.
+    owned = {key: tensor.clone() for key, tensor in state.items()}
+    model.load_state_dict(owned, strict=True, assign=True)
     return model.eval()
 
 
@@ -371,9 +388,14 @@ def _compare(
     found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], where: Path, model: str
 ) -> None:
     for key in wanted | found:
-        has, needs = (
-            f"shape {tuple(tensors[key].shape)}" if key in tensors else "no such tensor"
-            for tensors in (found, wanted)
-        )
+        has, needs = (_kind(tensors.get(key)) for tensors in (found, wanted))
         if has != needs:
             raise CheckpointError(f"{key}: {where} has {has}, {model} needs {needs}")
+
+
+def _kind(tensor: Tensor | None) -> str:
+    """Say what must agree: not the precision, but no integers for weights."""
+    if tensor is None:
+        return "no such tensor"
+    integers = "" if tensor.is_floating_point() else " of integers"
+    return f"shape {tuple(tensor.shape)}{integers}"

@@ -1,13 +1,16 @@
 """The checks of the exercises: each looks at an answer and says what it finds.
 
 A check returns a :class:`Verdict`; shown in a notebook it is one sentence. An answer of None
-counts as not attempted, so that the notebooks run before anybody has solved them.
+counts as not attempted, so that the notebooks run before anybody has solved them. An answer of
+the wrong type or shape gets a sentence too; only errors inside the answer's own code are raised.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -57,60 +60,106 @@ def position_bonus(answer: Callable[[Sequence[str]], Sequence[float]] | None) ->
     answer
         A function from a list of 8-mers to their scores, ``(N,)``.
     """
-    words = kmers(8)
-    given = None if answer is None else answer(words)
-    if given is None:
+    if answer is None:
         return _EMPTY
-    given = np.asarray(given, dtype=float)
+    if not callable(answer):
+        return Verdict(False, "position_score should be a function of a list of words.")
+    words = kmers(8)
+    try:
+        result = answer(list(words))
+    except Exception:
+        with suppress(Exception):  # the error that counts is the one above
+            one = answer(words[0])
+            if one is not None and _numbers(one).ndim == 0:
+                return Verdict(False, _ONE_WORD)
+        raise
+    if result is None:
+        return _EMPTY
+    given, kind = _numbers(result), type(result).__name__
+    if given is None:
+        return Verdict(False, f"the function returns a {kind}; wanted {len(words):,} numbers.")
     if given.shape != (len(words),):
         return Verdict(False, f"the result has shape {given.shape}, wanted ({len(words)},).")
-    if np.allclose(given, _position_scores(words), atol=1e-3):
-        return Verdict(True, f"all {len(words):,} 8-mers have the score of the new rule.")
-    for slip, scores in _position_slips(words):
-        if np.allclose(given, scores, atol=1e-3):
-            return Verdict(False, slip)
     wanted = _position_scores(words)
-    first = int(np.flatnonzero(~np.isclose(given, wanted, atol=1e-3))[0])
-    return Verdict(
-        False,
-        f"{words[first]} should score {wanted[first]:.3f} and scores {given[first]:.3f}.",
-    )
+    wrong = ~np.isclose(given, wanted, atol=1e-3)
+    if not wrong.any():
+        return Verdict(True, f"all {len(words):,} 8-mers have the score of the new rule.")
+    for slip, change in _POSITION_SLIPS:
+        if np.allclose(given, _position_scores(words, **change), atol=1e-3):
+            return Verdict(False, slip)
+    i = int(wrong.argmax())
+    return Verdict(False, f"{words[i]} should score {wanted[i]:.3f} and scores {given[i]:.3f}.")
+
+
+def _numbers(given: object) -> np.ndarray | None:
+    """Return an array of floats, or None where numpy finds no numbers."""
+    try:
+        if isinstance(given, Tensor):
+            given = given.detach().cpu().double().numpy()
+        return np.asarray(given, dtype=float)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        return None
+
+
+def _hits(words: Sequence[str], motif: str) -> np.ndarray:
+    """Return where a motif starts, ``(N, places)``."""
+    windows = np.lib.stride_tricks.sliding_window_view(codes(words), len(motif), axis=1)
+    return (windows == codes(motif)).all(-1)
+
+
+def _first(hits: np.ndarray) -> np.ndarray:
+    return hits & (hits.cumsum(1) == 1)
+
+
+_P = np.arange(6)  # the places where three letters fit into eight
+_SHARE = (6 - _P) / 6
 
 
 def _position_scores(
     words: Sequence[str],
     *,
-    weight: Callable[[int], float] = lambda p: (6 - p) / 6,
-    places: Callable[[list[int]], list[int]] = lambda starts: starts[:1],
-    signs: tuple[float, float] = (10.0, -10.0),
+    share: np.ndarray = _SHARE,
+    counted: Callable[[np.ndarray], np.ndarray] = _first,
+    signs: tuple[float, float] = (10, -10),
+    absent: float = 0,
+    base: float = 1,
 ) -> np.ndarray:
-    scores = np.array([20.0, 17.0, 14.0, 11.0])[codes(words)].mean(axis=1)
+    """Score by the rule of exercise 1; the options are the ways to get it wrong."""
+    scores = base * np.array([20.0, 17.0, 14.0, 11.0])[codes(words)].mean(axis=1)
     for motif, sign in zip(("TAT", "GCG"), signs, strict=True):
-        for index, word in enumerate(words):
-            if motif in word:
-                starts = [p for p in range(6) if word.startswith(motif, p)]
-                scores[index] += sign * sum(weight(p) for p in places(starts))
+        hits = _hits(words, motif)
+        scores += sign * (counted(hits) @ share + absent * ~hits.any(1))
     return scores
 
 
-def _position_slips(words: Sequence[str]) -> list[tuple[str, np.ndarray]]:
-    """Return typical wrong answers, with what to say of each."""
-    return [
-        ("this is the old rule: the bonus does not depend on the position yet.",
-         _position_scores(words, weight=lambda p: 1.0)),
-        ("the bonus grows towards the end; a motif at the start should count most.",
-         _position_scores(words, weight=lambda p: (p + 1) / 6)),
-        ("every copy adds its bonus; only the first copy should.",
-         _position_scores(words, places=lambda starts: starts)),
-        ("the last copy counts; the first one should.",
-         _position_scores(words, places=lambda starts: starts[-1:])),
-        ("GCG has no effect; it should subtract what TAT would add at the same position.",
-         _position_scores(words, signs=(10.0, 0.0))),
-        ("GCG adds; it should subtract.",
-         _position_scores(words, signs=(10.0, 10.0))),
-        ("positions seem to be counted from 1: the first place should give the whole bonus.",
-         _position_scores(words, weight=lambda p: (5 - p) / 6)),
-    ]  # fmt: skip
+_ONE_WORD = (
+    "the function takes one word; it should take a list of words and return one number for each."
+)
+_MINUS_1 = "find returns -1 where there is no motif; add the bonus only where it returns 0 or more."
+_DIVISOR = "the bonus is divided by {}; a motif has 6 places, so it is 10 * (6 - p) / 6."
+_POSITION_SLIPS: list[tuple[str, dict]] = [
+    ("this is the old rule: the bonus does not depend on the position yet.", {"share": _P**0}),
+    ("the bonus comes on top of the old rule's; it should replace it.", {"share": 1 + _SHARE}),
+    ("the bonus grows towards the end; a motif at the start should count most.",
+     {"share": (_P + 1) / 6}),
+    ("every copy adds its bonus; only the first copy should.", {"counted": lambda hits: hits}),
+    ("the last copy counts; the first one should.",
+     {"counted": lambda hits: _first(hits[:, ::-1])[:, ::-1]}),
+    ("GCG has no effect; it should subtract what TAT would add at the same position.",
+     {"signs": (10, 0)}),
+    ("GCG adds; it should subtract.", {"signs": (10, 10)}),
+    ("positions seem to be counted from 1: the first place should give the whole bonus.",
+     {"share": (5 - _P) / 6}),
+    (_MINUS_1, {"absent": 7 / 6}),
+    (_MINUS_1, {"absent": 7 / 6, "share": _SHARE * (_P > 0)}),  # if word.find(motif):
+    ("position 0 counts too: a motif at the very start gives the whole bonus.",
+     {"share": _SHARE * (_P > 0)}),
+    ("the base scores are added up; wanted their mean.", {"base": 8}),
+    (_DIVISOR.format(5), {"share": (6 - _P) / 5}),
+    (_DIVISOR.format(5), {"share": (5 - _P) / 5}),
+    (_DIVISOR.format(8), {"share": (6 - _P) / 8}),
+    (_DIVISOR.format(8), {"share": (8 - _P) / 8}),
+]  # fmt: skip
 
 
 def learning_rates(table: pd.DataFrame | None, recommended: Mapping[str, float] | None) -> Verdict:
@@ -126,76 +175,167 @@ def learning_rates(table: pd.DataFrame | None, recommended: Mapping[str, float] 
     """
     if table is None or recommended is None:
         return _EMPTY
-    if sorted(table.columns) != ["cnn", "linear"] or not set(recommended) >= {"linear", "cnn"}:
-        return Verdict(False, "wanted columns linear and cnn, and one recommendation for each.")
-    if len(table) != len(RATES) or not np.allclose(sorted(table.index), RATES):
-        return Verdict(False, f"the index should hold the learning rates {RATES}.")
+    fault = _table_fault(table) or _recommended_fault(recommended)
+    if fault is None:
+        losses = table.astype(float).set_axis(np.array(list(table.index), float)).sort_index()
+        losses = losses.set_axis(list(RATES))  # 0.01 as float32 is not quite 0.01
+        fault = _loss_fault(losses) or _choice_fault(losses, recommended)
+    if fault is not None:
+        return Verdict(False, fault)
+    return Verdict(True, "your rates are the best ones, and the CNN depends on the rate far more.")
+
+
+def _table_fault(table: object) -> str | None:
+    """Say what is wrong with the form of the table."""
+    if not isinstance(table, pd.DataFrame):
+        return f"the table is a {type(table).__name__}; wanted a pandas DataFrame."
+    names = list(table.columns)
+    if sorted(map(str, table.index)) == ["cnn", "linear"]:
+        return "the rates stand in the columns; exchange rows and columns with .T."
+    for i, name in enumerate(names):
+        if name not in ("linear", "cnn") and _are_rates(table.iloc[:, i]):
+            return f"the rates stand in a column; make it the index with .set_index({name!r})."
+    if sorted(map(str, names)) != ["cnn", "linear"]:
+        return "wanted columns linear and cnn, and no others."
+    if kind := _no_numbers(table.index):
+        return f"the index holds {kind}; write the rates as numbers."
+    if not _are_rates(table.index):
+        return f"the index should hold the learning rates {RATES}."
     if table.isna().to_numpy().any():
-        return Verdict(False, "there are NaN in the table; write inf where a training diverged.")
-    if table["linear"].min() < 12:
-        return Verdict(False, "the linear model cannot come below about 13; is it the CNN's loss?")
-    if table["linear"].min() > 13.5:
-        return Verdict(False, "the linear model has not converged at any rate; train it longer.")
-    if table["cnn"].min() > 6:
-        return Verdict(False, "the CNN has hardly learned at any rate; train it for 10 epochs.")
+        return "there are NaN in the table; write inf where a training diverged."
+    for name in names:
+        if kind := _no_numbers(table[name]):
+            return f"the column {name} holds {kind}; write the losses as numbers."
+    return None
+
+
+def _recommended_fault(recommended: object) -> str | None:
+    if not isinstance(recommended, Mapping):
+        kind = type(recommended).__name__
+        return f'the recommendation is a {kind}; wanted a dict {{"linear": rate, "cnn": rate}}.'
+    if not set(recommended) >= {"linear", "cnn"}:
+        return "wanted one recommendation for each, linear and cnn."
+    return None
+
+
+def _are_rates(values: Iterable) -> bool:
+    found = _numbers(list(values))
+    return found is not None and found.shape == (5,) and np.allclose(np.sort(found), RATES)
+
+
+def _no_numbers(values: Iterable) -> str | None:
+    """Name the first thing that is no number."""
+    for value in values:
+        if not isinstance(value, Real):
+            kind = type(value).__name__
+            return "text" if isinstance(value, str) else f"objects of type {kind}"
+    return None
+
+
+def _loss_fault(losses: pd.DataFrame) -> str | None:
+    if (losses <= 0).to_numpy().any():
+        return "there are losses of 0 or below; wanted the mean squared errors of validation."
+    if losses["linear"].min() < 12:
+        return "the linear model cannot come below about 13; is it the CNN's loss?"
+    if losses["linear"].min() > 13.5:
+        return "the linear model has not converged at any rate; train it longer."
+    if losses["cnn"].min() > 6:
+        return "the CNN has hardly learned at any rate; train it for 10 epochs."
+    return None
+
+
+def _choice_fault(losses: pd.DataFrame, recommended: Mapping[str, float]) -> str | None:
     for model in ("linear", "cnn"):
-        losses = table[model]
-        if recommended[model] not in list(losses.index):
-            return Verdict(False, f"{recommended[model]} for {model} is not one of the five rates.")
-        chosen, best = losses[recommended[model]], losses.min()
+        given = recommended[model]
+        rate = next((r for r in RATES if isinstance(given, Real) and np.isclose(given, r)), None)
+        if rate is None:
+            return f"{given!r} for {model} is not one of the five rates."
+        chosen, best = losses.loc[rate, model], losses[model].min()
         if chosen > 1.05 * best:
-            return Verdict(
-                False,
-                f"for {model} you recommend {recommended[model]} (loss {chosen:.2f}), but "
-                f"{losses.idxmin()} gives {best:.2f}.",
-            )
-    spread = {name: table[name].max() / table[name].min() for name in ("linear", "cnn")}
+            return (f"for {model} you recommend {rate} (loss {chosen:.2f}), but "
+                    f"{losses[model].idxmin()} gives {best:.2f}.")  # fmt: skip
+    spread = losses.max() / losses.min()
     if spread["cnn"] < spread["linear"]:
-        return Verdict(False, "the CNN should be the more sensitive one; are the columns swapped?")
-    return Verdict(
-        True, "the rates that you recommend are the best ones, and the CNN depends on them far more."
-    )
+        return "the CNN should be the more sensitive one; are the columns swapped?"
+    return None
 
 
-@torch.no_grad()
 def better_model(model: nn.Module | None, x: Tensor, target: Tensor) -> Verdict:
     """Check Chapter 1, exercise 3: a model with a test error below 0.01.
 
     Parameters
     ----------
     model
-        Takes one-hot ``(N, 4, 8)`` and returns scores ``(N,)``.
+        Takes one-hot ``(N, 4, 8)`` and returns scores ``(N,)``. It is asked in evaluation
+        mode, where it is; its mode is as before afterwards.
     x, target
         The test sequences ``(N, 4, 8)`` and their scores ``(N,)``.
     """
     if model is None:
         return _EMPTY
-    model.eval()
-    prediction = model(x)
+    if isinstance(model, type):
+        return Verdict(False, "got a class; make a model with (), and train it.")
+    if not isinstance(model, nn.Module):
+        return Verdict(False, f"wanted a trained model, got a {type(model).__name__}.")
+    try:
+        prediction = _asked(model, x)
+    except RuntimeError as error:
+        first_line = str(error).partition("\n")[0]
+        return Verdict(False, f"the model cannot read {tuple(x.shape)}: {first_line}")
+    kind, shape = type(prediction).__name__, tuple(target.shape)
+    if not isinstance(prediction, Tensor):
+        return Verdict(False, f"the model returns a {kind}; wanted a tensor {shape}.")
     if prediction.shape != target.shape:
-        return Verdict(
-            False,
-            f"the model returns {tuple(prediction.shape)}, wanted {tuple(target.shape)}; "
-            "squeeze(-1) removes a last axis of length 1.",
-        )
+        given = tuple(prediction.shape)
+        advice = "squeeze(-1) removes a last axis of length 1."
+        return Verdict(False, f"the model returns {given}, wanted {shape}; {advice}")
+    prediction, target = prediction.detach().cpu().double(), target.cpu().double()
     if not prediction.isfinite().all():
         return Verdict(False, "some predictions are NaN or infinite; the training has diverged.")
-    error = float(mse(prediction, target))
-    if error < 0.01:
+    if float(mse(prediction, target)) < 0.01:
         return Verdict(True, "the test error is below 0.01.")
-    if float(prediction.std()) < 0.1:
-        return Verdict(False, f"the model predicts nearly the same for all (error {error:.2f}).")
-    repeated = torch.tensor([_copies(word) > 1 for word in decode(x)])
-    squared = (prediction - target).square()
-    several, single = float(squared[repeated].mean()), float(squared[~repeated].mean())
-    if several > 3 * single:
-        return Verdict(
-            False,
-            f"the test error is {error:.3f}: {several:.2f} where a motif occurs more than once and "
-            f"{single:.2f} elsewhere, so the model still counts copies.",
-        )
-    return Verdict(False, f"the test error is {error:.3f}, wanted below 0.01.")
+    return Verdict(False, _error_in_words(decode(x), prediction, target))
 
 
-def _copies(word: str) -> int:
-    return max(sum(word.startswith(motif, p) for p in range(6)) for motif in ("TAT", "GCG"))
+@torch.no_grad()
+def _asked(model: nn.Module, x: Tensor) -> object:
+    """Ask a model in evaluation mode, on its own device, and restore its mode."""
+    place = next((weights.device for weights in model.parameters()), x.device)
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        return model(x.to(place, copy=True))  # a model may write into its input
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _error_in_words(words: Sequence[str], prediction: Tensor, target: Tensor) -> str:
+    """Say where the error is: at repeated motifs, everywhere, or for one kind of word."""
+    residual = prediction - target
+    error = f"the test error is {float(mse(prediction, target)):.3f}"
+    tat, gcg = (torch.from_numpy(_hits(words, motif).sum(1)) for motif in ("TAT", "GCG"))
+    up, down = _rise(residual[gcg == 0], tat[gcg == 0]), _rise(residual[tat == 0], gcg[tat == 0])
+    if up > 3 and down < -3:
+        rise = f"{up:+.1f} (TAT) and {down:+.1f} (GCG)"
+        return f"{error}; further copies move the mean by {rise}, so the model still counts copies."
+    p, s = float(prediction.mean()), float(target.mean())
+    if abs(p - s) > 5:
+        means = f"the mean prediction is {p:.1f} and the mean score {s:.1f}"
+        return f"{means}: has the model been trained?"
+    if float(prediction.std(correction=0)) < 0.1:
+        return f"the model predicts nearly the same for all; {error}."
+    groups = {
+        "on words with TAT only": (tat > 0) & (gcg == 0),
+        "with GCG only": (gcg > 0) & (tat == 0),
+        "without a motif": (tat == 0) & (gcg == 0),
+    }
+    parts = [f"{residual[g].mean():+.1f} {name}" for name, g in groups.items() if g.any()]
+    said = " and ".join(", ".join(parts).rsplit(", ", 1))
+    return f"{error}, wanted below 0.01" + (f"; the mean error is {said}." if said else ".")
+
+
+def _rise(residual: Tensor, copies: Tensor) -> float:
+    """Return the mean error at two or more copies less that at one; 0 where either lacks."""
+    several, single = residual[copies > 1], residual[copies == 1]
+    return float(several.mean() - single.mean()) if len(several) and len(single) else 0.0

@@ -48,8 +48,9 @@ class Interactive:
         import altair
         import vl_convert
 
-        page = Template(resources.files("tssbook").joinpath("data", "chart.html").read_text())
-        png = base64.b64encode(vl_convert.vegalite_to_png(self.spec, scale=2)).decode("ascii")
+        file = resources.files("tssbook").joinpath("data", "chart.html")
+        page = Template(file.read_text(encoding="utf-8"))
+        png = base64.b64encode(vl_convert.vegalite_to_png(self.spec, scale=1.5)).decode("ascii")
         libraries = [
             f"https://cdn.jsdelivr.net/npm/vega@{altair.VEGA_VERSION}",
             f"https://cdn.jsdelivr.net/npm/vega-lite@{altair.VEGALITE_VERSION}",

@@ -23,10 +23,11 @@ import errno
 import hashlib
 import json
 import os
+import threading
 import tomllib
 import urllib.request
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from http.client import HTTPException, HTTPResponse
@@ -43,8 +44,6 @@ from tssbook import __version__
 
 _TIMEOUT = 30.0  # seconds without a byte
 _CHUNK = 1 << 18  # bytes
-# What the network does to us. Any other OSError comes from the disk, and no mirror mends that.
-_NETWORK_ERRORS = (URLError, ConnectionError, TimeoutError, HTTPException)
 
 
 class MissingFile(FileNotFoundError):
@@ -53,6 +52,10 @@ class MissingFile(FileNotFoundError):
 
 class ChecksumError(OSError):
     """The content of a file is not what it should be."""
+
+
+class _NetworkError(Exception):
+    """What the network did to us; an OSError comes from the disk, which no other address mends."""
 
 
 def fetch(name: str, *, progress: bool = False) -> Path:
@@ -130,7 +133,8 @@ def write_whole(contents: Mapping[Path, bytes]) -> None:
     OSError
         A file could not be written; nothing new is left behind.
     """
-    beside = {path: _beside(path, f".{os.getpid()}.tmp") for path in contents}
+    mine = f".{os.getpid()}-{threading.get_ident()}.tmp"  # others may write the same file now
+    beside = {path: _beside(path, mine) for path in contents}
     try:
         for path, content in contents.items():
             with beside[path].open("wb") as file:
@@ -253,34 +257,32 @@ def _pin(name: str, found: str) -> None:
 def _download(name: str, entry: Mapping[str, Any], goal: Path, progress: bool) -> None:
     """Download to ``NAME.part``, verify, rename. The part of an interrupted download stays."""
     part, tag = goal.with_name(f"{name}.part"), goal.with_name(f"{name}.part.json")
-    reasons = []
+    reasons, wrong = [], None
     for url in (entry["url"], *entry.get("mirrors", ())):
         try:
             _receive(url, part, tag, entry.get("bytes"), progress)
-        except _NETWORK_ERRORS as error:
+            _compare(name, entry, sha256(part), "what it gives")
+        except (_NetworkError, HTTPError) as error:
             reasons.append(f"{url}: {_reason(error)}")
             if isinstance(error, HTTPError):
                 error.close()
         except ChecksumError as error:
             _remove((part, tag))
-            raise ChecksumError(f"{url} does not give {name}: {error}") from error
+            reasons.append(f"{url}: {error}")
+            wrong = error
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 _remove((part, tag))  # or the disk would stay full
             raise
         else:
-            break
-    else:
-        kept = f"; {part.stat().st_size:,} bytes are kept to go on from" if part.exists() else ""
-        reason = f"it could not be downloaded ({'; '.join(reasons)}{kept})"
-        raise MissingFile(_missing(name, entry, reason))
-    try:
-        _compare(name, entry, sha256(part), url)
-    except ChecksumError:
-        _remove((part, tag))
-        raise
-    part.replace(goal)
-    _remove([tag])
+            part.replace(goal)
+            _remove([tag])
+            return
+    if wrong is not None:
+        raise ChecksumError(f"{name} cannot be had whole: {'; '.join(reasons)}") from wrong
+    kept = f"; {part.stat().st_size:,} bytes are kept to go on from" if part.exists() else ""
+    reason = f"it could not be downloaded ({'; '.join(reasons)}{kept})"
+    raise MissingFile(_missing(name, entry, reason))
 
 
 def _receive(url: str, part: Path, tag: Path, expected: int | None, progress: bool) -> None:
@@ -299,14 +301,14 @@ def _receive(url: str, part: Path, tag: Path, expected: int | None, progress: bo
             disable=not progress,
         )  # fmt: skip
         with bar, part.open("ab") as file:
-            while chunk := response.read(_CHUNK):
+            for chunk in _chunks(response):
                 file.write(chunk)
                 bar.update(len(chunk))
             _to_disk(file)
     size = part.stat().st_size
     # http.client reports a connection that closes too early like an ordinary end.
     if total is not None and size < total:
-        raise ConnectionError(f"the connection broke off after {size:,} of {total:,} bytes")
+        raise _NetworkError(f"the connection broke off after {size:,} of {total:,} bytes")
     if total is not None and size > total:
         raise ChecksumError(f"it gave {size:,} bytes where {total:,} are wanted")
 
@@ -341,7 +343,20 @@ def _open(url: str, part: Path, tag: Path) -> tuple[HTTPResponse, int]:
 def _urlopen(url: str, headers: Mapping[str, str]) -> HTTPResponse:
     # The addresses are those of files.toml, not a user's.
     request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310
-    return urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310
+    try:
+        return urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310
+    except HTTPError:
+        raise  # an answer
+    except (OSError, HTTPException) as error:
+        raise _NetworkError(_reason(error)) from error
+
+
+def _chunks(response: HTTPResponse) -> Iterator[bytes]:
+    try:
+        while chunk := response.read(_CHUNK):
+            yield chunk
+    except (OSError, HTTPException) as error:
+        raise _NetworkError(_reason(error)) from error
 
 
 def _identity(url: str, response: HTTPResponse) -> dict[str, str | None]:

@@ -81,8 +81,10 @@ def bootstrap_interval(
     if prediction.ndim != 1:
         raise ValueError(f"The prediction is {tuple(prediction.shape)}; wanted (N,).")
     rng = np.random.default_rng(seed)
-    draws = torch.from_numpy(rng.integers(len(target), size=(n_resamples, len(target))))
-    values = [float(metric(prediction[i], target[i])) for i in draws]
+    values = []
+    for _ in range(n_resamples):
+        i = torch.from_numpy(rng.integers(len(target), size=len(target)))
+        values.append(float(metric(prediction[i], target[i])))
     lower, upper = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(lower), float(upper)
 
@@ -103,4 +105,4 @@ def _checked(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         )
     if prediction.numel() == 0:
         raise ValueError("There is nothing to compare: the arrays are empty.")
-    return prediction.double(), target.double()
+    return prediction.cpu().double(), target.cpu().double()

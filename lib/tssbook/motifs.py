@@ -5,6 +5,8 @@ Chapter 1, sections 8 and 10.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -42,7 +44,7 @@ def information(freqs: Tensor) -> Tensor:
     Parameters
     ----------
     freqs
-        ``(..., 4, L)``; each column adds up to 1. NaN stays NaN.
+        ``(..., 4, L)``; each column adds up to 1, or is NaN, which stays NaN.
 
     Returns
     -------
@@ -52,6 +54,12 @@ def information(freqs: Tensor) -> Tensor:
     Source: Schneider and Stephens, 1990.
     """
     _require_rows(freqs)
+    total = freqs.sum(-2)
+    if not (total.isnan() | torch.isclose(total, torch.ones_like(total), atol=1e-4)).all():
+        raise ValueError(
+            f"A column adds up to {float(total.flatten()[0]):g}; wanted frequencies, which add up "
+            "to 1: call frequencies first."
+        )
     bits = 2 + torch.special.xlogy(freqs, freqs).sum(-2, keepdim=True) / torch.log(torch.tensor(2))
     return freqs * bits
 
@@ -82,9 +90,12 @@ def site_counts(conv: nn.Conv1d, x: Tensor, threshold: float) -> Tensor:
         raise ValueError(
             f"The layer is {conv}; wanted 4 input channels and no padding, stride or dilation."
         )
-    active = (conv(x) > threshold).to(x.dtype)  # (N, F, P)
-    windows = x.unfold(-1, conv.kernel_size[0], 1)  # (N, 4, P, W)
-    return torch.einsum("nfp,ncpw->fcw", active, windows)
+    counts = torch.zeros_like(conv.weight)
+    for part in x.to(conv.weight).split(1024):
+        active = (conv(part) > threshold).to(part.dtype)  # (n, F, P)
+        windows = part.unfold(-1, conv.kernel_size[0], 1)  # (n, 4, P, W)
+        counts += torch.einsum("nfp,ncpw->fcw", active, windows)
+    return counts
 
 
 def similarity(matrix: Tensor, motif: Tensor) -> float:
@@ -100,7 +111,7 @@ def similarity(matrix: Tensor, motif: Tensor) -> float:
     Returns
     -------
     float
-        Between -1 and 1; NaN if the matrix has NaN or is constant.
+        Between -1 and 1; NaN if the matrix is NaN or constant under every place.
     """
     _require_rows(matrix)
     _require_rows(motif)
@@ -112,7 +123,9 @@ def similarity(matrix: Tensor, motif: Tensor) -> float:
         )
     places = matrix.unfold(-1, width, 1).transpose(0, 1).flatten(1)  # (L - W + 1, 4 * W)
     both = torch.cat([motif.flatten()[None], places]).detach()
-    return float(torch.corrcoef(both)[0, 1:].max())
+    fits = torch.corrcoef(both)[0, 1:]
+    fits = fits[~fits.isnan()]  # where a matrix is constant under the motif
+    return float(fits.max()) if len(fits) else math.nan
 
 
 def _require_rows(x: Tensor) -> None:

@@ -51,7 +51,7 @@ def set_style() -> None:
 
 def one_hot(x: Tensor, ax: Axes | None = None) -> Axes:
     """Draw a one-hot sequence ``(4, L)`` as a grid: a filled cell is a 1, an empty one a 0."""
-    ax = ax or plt.gca()
+    ax = plt.gca() if ax is None else ax
     for row, base in enumerate(ALPHABET):
         for column in range(x.shape[-1]):
             filled = bool(x[row, column])
@@ -72,7 +72,7 @@ def one_hot(x: Tensor, ax: Axes | None = None) -> Axes:
 
 def loss_curves(histories: dict[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
     """Draw training (dashed) and validation loss (solid) of several runs, by name."""
-    ax = ax or plt.gca()
+    ax = plt.gca() if ax is None else ax
     for number, (name, history) in enumerate(histories.items()):
         colour = f"C{number}"
         ax.plot(history["epoch"] + 1, history["train_loss"], "--", color=colour, lw=1)
@@ -87,7 +87,7 @@ def predicted_against_actual(
     prediction: Tensor, target: Tensor, ax: Axes | None = None, *, unit: str = "score"
 ) -> Axes:
     """Scatter predictions ``(N,)`` against targets ``(N,)``, with the diagonal and R²."""
-    ax = ax or plt.gca()
+    ax = plt.gca() if ax is None else ax
     ends = [float(min(prediction.min(), target.min())), float(max(prediction.max(), target.max()))]
     ax.plot(ends, ends, color="#606060", lw=1, zorder=0)
     ax.scatter(target, prediction, s=3, alpha=0.25, lw=0, rasterized=True)
@@ -99,7 +99,7 @@ def predicted_against_actual(
 
 def filter_weights(weights: Tensor, ax: Axes | None = None, *, limit: float | None = None) -> Axes:
     """Draw one filter ``(4, W)`` as a heat map, zero white, the same ``limit`` both ways."""
-    ax = ax or plt.gca()
+    ax = plt.gca() if ax is None else ax
     weights = weights.detach()
     limit = float(weights.abs().max()) if limit is None else limit
     ax.imshow(weights.numpy(), cmap="RdBu_r", vmin=-limit, vmax=limit)
@@ -123,7 +123,7 @@ def logo(heights: Tensor, ax: Axes | None = None, *, first: int = 0) -> Axes:
     """
     import logomaker  # it costs half a second, and only logos need it
 
-    ax = ax or plt.gca()
+    ax = plt.gca() if ax is None else ax
     heights = heights.detach().nan_to_num()
     if not heights.any():
         ax.text(0.5, 0.5, "no site", transform=ax.transAxes, ha="center", va="center",

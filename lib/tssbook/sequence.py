@@ -10,7 +10,7 @@ arrays turn codes into rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import TypeAlias
 
@@ -160,6 +160,7 @@ def decode(x: Tensor) -> str | list[str]:
         If the shape is another one, or a column is neither one-hot nor all zero: this
         function does not decode probabilities.
     """
+    _require_tensor(x)
     if x.ndim not in (2, 3) or x.shape[-2] != len(ALPHABET):
         raise ValueError(f"x is {tuple(x.shape)}; wanted (4, L) or (N, 4, L).")
     x = x.detach().cpu()
@@ -199,6 +200,7 @@ def reverse_complement(x: Tensor) -> Tensor:
     ValueError
         If the second last axis does not have four rows.
     """
+    _require_tensor(x)
     if x.ndim < 2 or x.shape[-2] != len(ALPHABET):
         raise ValueError(f"x is {tuple(x.shape)}; wanted (..., 4, L).")
     return x.flip(-1).flip(-2)
@@ -217,11 +219,16 @@ def kmers(k: int) -> list[str]:
     return ["".join(letters) for letters in product(ALPHABET, repeat=k)]
 
 
+def _require_tensor(x: Tensor) -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x is {type(x).__name__}; wanted a tensor: call one_hot first.")
+
+
 def _checked(seqs: Sequences) -> tuple[Sequence[str], int]:
     """Return the sequences as a list, and the length of the first, not yet compared."""
     if isinstance(seqs, str):
         strings: Sequence[str] = [seqs]
-    elif isinstance(seqs, bytes | bytearray) or not isinstance(seqs, Iterable):
+    elif isinstance(seqs, bytes | bytearray | Mapping) or not isinstance(seqs, Iterable):
         raise TypeError(
             f"seqs is {type(seqs).__name__}; wanted a string of DNA letters or a list of strings."
         )
@@ -273,8 +280,9 @@ def _refuse_lengths(block: Sequence[str], length: int, start: int) -> None:
 def _refuse_letters(block: Sequence[str], found: np.ndarray, start: int) -> None:
     rows, columns = np.nonzero(found >= _BREAK)
     letters = sorted({block[i][j] for i, j in zip(rows, columns, strict=True)})
+    rna = " In RNA, write T for U." if set(letters) & set("Uu") else ""
     raise ValueError(
         f"Not a DNA letter: {', '.join(map(repr, letters[:5]))}, first at position {columns[0]} of "
         f"sequence {start + rows[0]} (counted from 0); wanted A, C, G, T, N or another IUPAC code, "
-        "in either case."
+        f"in either case.{rna}"
     )

@@ -38,10 +38,15 @@ def score(seqs: Sequence[str]) -> np.ndarray:
 
     Raises
     ------
+    TypeError
+        If ``seqs`` is a single string.
     ValueError
         If a letter has no base score, or the sequences cannot be encoded.
     """
-    encoded = codes(list(seqs))
+    if isinstance(seqs, str):
+        raise TypeError("seqs is one string; wanted a list of sequences.")
+    seqs = list(seqs)
+    encoded = codes(seqs)
     if encoded.max() >= len(BASE_SCORES):
         raise ValueError("A sequence holds N or another ambiguity code; wanted A, C, G and T only.")
     scores = np.array(list(BASE_SCORES.values()))[encoded].mean(axis=1)

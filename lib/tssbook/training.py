@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import io
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -118,13 +118,28 @@ def fit(
     -----
     In each epoch the whole model is put into training mode, frozen layers too.
 
+    Tensors of a batch's first place that are not floating point (one-hot bytes) become float32.
+
     Ctrl-C ends the training, not the program: the model has its best weights so far, and
     ``attrs["stopped"]`` is ``"interrupted"``.
+
+    Examples
+    --------
+    >>> model = toy.ToyCNN()
+    >>> history = fit(
+    ...     model,
+    ...     Batches(x_train, y_train, batch_size=128, seed=17),
+    ...     Batches(x_valid, y_valid, batch_size=1024),
+    ...     toy.loss_terms,
+    ...     torch.optim.SGD(model.parameters(), lr=0.01),
+    ...     epochs=50, seed=17, patience=10, state="run.pt",
+    ... )
+    >>> checkpoints.save(model, "my-model", metrics={"valid": history["valid_loss"].min()})
     """
     if patience is not None and patience < 1:
         raise ValueError(f"patience is {patience}; wanted 1 epoch or more, or None to never stop.")
     with on_device(model, device) as place:
-        run = _Run(model, optimizer, scheduler, seed)
+        run = _Run(model, optimizer, scheduler, seed, train)
         if state is not None:
             _require_repeatable(train)
             run.resume(Path(state), place)
@@ -155,8 +170,11 @@ def fit(
 class _Run:
     """What a training knows between two epochs; all of it goes into the ``state`` file."""
 
-    def __init__(self, model: nn.Module, optimizer: Any, scheduler: Any, seed: int) -> None:
+    def __init__(
+        self, model: nn.Module, optimizer: Any, scheduler: Any, seed: int, train: Iterable
+    ) -> None:
         self.model, self.optimizer, self.scheduler, self.seed = model, optimizer, scheduler, seed
+        self.about = _describe(model, optimizer, scheduler, seed, train)
         self.rows: list[dict[str, float]] = []
         self.step = 0
         self.best_epoch: int | None = None
@@ -172,7 +190,7 @@ class _Run:
     ) -> None:
         """Train and validate once; add a row to the history."""
         epoch = len(self.rows)
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(epoch_seed(self.seed, epoch))
             self.model.train()
             trained = self._pass(
@@ -208,16 +226,13 @@ class _Run:
         n_examples = 0
         for number, batch in enumerate(batches):
             x, *target = (tensor.to(device) for tensor in batch)
-            terms = loss_terms(self.model, self.model(x), *target)
-            if not terms or "loss" in terms:
-                raise ValueError(
-                    f"loss_terms returned the terms {list(terms)}; wanted at least one, and none "
-                    "named loss, which is their sum."
-                )
+            x = x if x.is_floating_point() else x.float()  # sequences may be stored as bytes
+            terms = _checked_terms(loss_terms(self.model, self.model(x), *target))
             means = [term.mean() for term in terms.values()]
             loss = means[0] if len(means) == 1 else torch.stack(means).sum()
-            named = zip(("loss", *terms), (loss, *means), strict=True)
-            values = {name: tensor.item() for name, tensor in named}
+            # One transfer for all of them: on a GPU each one waits for the device.
+            read = torch.stack([loss, *means]).detach().tolist()
+            values = dict(zip(("loss", *terms), read, strict=True))
             if not math.isfinite(values["loss"]):
                 where = f"batch {number} of the {'training' if update else 'validation'} data"
                 raise self._diverged(where, values, (x, *target))
@@ -263,25 +278,14 @@ class _Run:
 
     def history(self, stopped: str) -> pd.DataFrame:
         """Return the rows so far as a table."""
-        table = pd.DataFrame(self.rows)
+        table = pd.DataFrame(self.rows or {"epoch": [], "train_loss": [], "valid_loss": []})
         table.attrs = {"best_epoch": self.best_epoch, "stopped": stopped}
         return table
-
-    def _about(self) -> dict[str, Any]:
-        """Describe what must be the same for two runs to be one."""
-        return {
-            "format": 1,
-            "model": type(self.model).__name__,
-            "shapes": str({name: tuple(t.shape) for name, t in self.model.state_dict().items()}),
-            "optimizer": type(self.optimizer).__name__,
-            "scheduler": type(self.scheduler).__name__,
-            "seed": self.seed,
-        }
 
     def save(self, path: Path) -> None:
         """Write the run beside ``path`` and rename it, so that a crash leaves the old one."""
         content = {
-            "about": self._about(),
+            "about": self.about,
             "model": self.model.state_dict(),
             "best_weights": self.best_weights,
             "best_epoch": self.best_epoch,
@@ -308,7 +312,7 @@ class _Run:
                 f"{path} is not the state of a training, or only a part of one "
                 f"({type(error).__name__}); delete it to start anew."
             ) from error
-        for name, value in self._about().items():
+        for name, value in self.about.items():
             if about.get(name) != value:
                 raise ValueError(
                     f"{path} holds another training: its {name} is {about.get(name)}, not "
@@ -322,6 +326,38 @@ class _Run:
         self.rows, self.step = content["rows"], content["step"]
 
 
+def _describe(
+    model: nn.Module, optimizer: Any, scheduler: Any, seed: int, train: Iterable
+) -> dict[str, Any]:
+    """Describe what must be the same at the start of two runs for them to be one."""
+    return {
+        "format": 1,
+        "model": type(model).__name__,
+        "shapes": str({name: tuple(t.shape) for name, t in model.state_dict().items()}),
+        "optimizer": type(optimizer).__name__,
+        "scheduler": type(scheduler).__name__,
+        # As the optimizer was made; a scheduler changes the rates of its groups, not these.
+        "optimizer settings": str(optimizer.defaults),
+        "seed": seed,
+        "batch size": getattr(train, "batch_size", None),
+        "number of rows": getattr(train, "n_rows", None),
+    }
+
+
+def _checked_terms(terms: Any) -> dict[str, Tensor]:
+    if not isinstance(terms, Mapping):
+        raise TypeError(
+            f"loss_terms returned a {type(terms).__name__}; wanted a dict of tensors by name, such "
+            'as {"mse": (prediction - target).square()}.'
+        )
+    if not terms or "loss" in terms:
+        raise ValueError(
+            f"loss_terms returned the terms {list(terms)}; wanted at least one, and none named "
+            "loss, which is their sum."
+        )
+    return dict(terms)
+
+
 def _require_repeatable(train: Iterable) -> None:
     """Refuse a loader whose order cannot be had again after a break."""
     sources = (train, getattr(train, "sampler", None))
@@ -330,4 +366,9 @@ def _require_repeatable(train: Iterable) -> None:
             "The training data shuffle with a generator of their own, so a resumed run would see "
             "another order; leave the DataLoader's generator out (seed= of fit then counts), or "
             "use Batches(..., seed=...)."
+        )
+    if getattr(train, "persistent_workers", False):
+        raise ValueError(
+            "The training data keep their workers, and with them random numbers that a resumed run "
+            "cannot have again; make the DataLoader without persistent_workers."
         )

@@ -33,8 +33,11 @@ def test_linear_model_hardly_cares_about_the_rate_and_the_cnn_does(solutions):
 
 
 def test_only_architecture_and_start_together_solve_it(solutions):
-    error = solutions["ablation"]
-    solved = ["maximum, Adam, start at the mean", "tanh, Adam, start at the mean"]
-    assert (error[solved] < 0.01).all()
-    assert (error[["CNN, SGD", "CNN, Adam, start at the mean"]] > 0.8).all()
-    assert (error[["maximum, SGD", "maximum, Adam"]] > 2).all()
+    error = solutions["ablation"]  # rows: recipes, columns: seeds
+    for recipe in ("maximum, Adam, start at the mean", "tanh, Adam, start at the mean"):
+        assert (error.loc[recipe] < 0.01).all()
+    assert (error.loc["maximum, SGD, start at the mean"] < 0.05).all()
+    for recipe in ("CNN, SGD", "CNN, Adam, start at the mean"):
+        assert (error.loc[recipe] > 0.8).all()
+    for recipe in ("maximum, SGD", "maximum, Adam"):
+        assert (error.loc[recipe] > 2).sum() >= 2

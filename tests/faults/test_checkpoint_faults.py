@@ -76,6 +76,10 @@ def test_expected_setting_that_does_not_exist(path):
             lambda t: t.update({"linear.weight": torch.zeros(1, 12)}),
             "linear.weight: .* has shape (1, 12), Tiny needs shape (1, 8)",
         ),
+        (
+            lambda t: t.update({"linear.bias": torch.zeros(1, dtype=torch.int64)}),
+            "linear.bias: .* has shape (1,) of integers, Tiny needs shape (1,)",
+        ),
     ],
 )
 @pytest.mark.parametrize("way", [load, Tiny.from_pretrained])
@@ -94,6 +98,12 @@ def test_tensors_that_do_not_fit(path, way, spoil, complaint):
 def test_config_that_the_class_cannot_take(path, config):
     edit(path, config=config)
     assert "no such Tiny, " in refusal(lambda: load(path))
+
+
+def test_config_larger_than_the_memory(path):
+    edit(path, config={"length": 10**12})
+    message = refusal(lambda: load(path))
+    assert message.endswith("has shape (1, 8), Tiny needs shape (1, 4000000000000)")
 
 
 # --- damaged files --------------------------------------------------------------------------
@@ -147,6 +157,11 @@ def test_broken_description(path, text, complaint):
 
 def test_description_that_is_not_text(path):
     path.with_suffix(".json").write_bytes(b"\xff\xfe\x00")
+    assert "is not JSON" in refusal(lambda: load(path))
+
+
+def test_description_that_is_nested_too_deep(path):
+    path.with_suffix(".json").write_text("[" * 200_000)
     assert "is not JSON" in refusal(lambda: load(path))
 
 
@@ -215,7 +230,21 @@ def test_foreign_file_that_is_not_there_or_has_another_suffix(tmp_path):
 # --- names ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["to-cnn", ""])
+@pytest.mark.parametrize("way", [load, Tiny.from_pretrained])
+@pytest.mark.parametrize("folder", [True, False])
+def test_shipped_name_that_is_also_a_file_here(path, tmp_path, monkeypatch, way, folder):
+    monkeypatch.setattr(checkpoints, "_shipped_folder", lambda: path.parent)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    model = Tiny(length=9)
+    model.save_pretrained("tiny") if folder else save(model, "tiny")
+    message = refusal(lambda: way("tiny"))
+    assert "both a shipped checkpoint 'tiny' and a file of that name here" in message
+    assert 'write "./tiny" for the file' in message
+    assert way("./tiny").config["length"] == 9
+
+
+@pytest.mark.parametrize("name", ["to-cnn", "", "/"])
 def test_unknown_name_lists_what_there_is(path, monkeypatch, name):
     monkeypatch.setattr(checkpoints, "_shipped_folder", lambda: path.parent)
     message = refusal(lambda: load(name), FileNotFoundError)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
+from http.client import HTTPResponse
 
 import pytest
 
@@ -63,6 +65,46 @@ def test_silent_server(entry, cache, server, monkeypatch):
     monkeypatch.setattr(download, "_TIMEOUT", 0.2)
     server.gate.clear()
     assert "timed out" in refused(download.MissingFile)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ssl.SSLEOFError(8, "EOF occurred in violation of protocol"),
+        OSError(errno.EHOSTUNREACH, "No route to host"),
+        OSError(errno.ENETDOWN, "Network is down"),
+    ],
+    ids=lambda error: type(error).__name__ + str(error.errno),
+)
+def test_network_that_fails_while_reading(entry, cache, server, monkeypatch, error):
+    entry["mirrors"] = [server.url("/other.txt")]
+    read, asked = HTTPResponse.read, []
+
+    def fail(response, amount=None):
+        asked.append(response)
+        if len(asked) % 2 == 0:
+            raise error
+        return read(response, 3000)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(HTTPResponse, "read", fail)
+        message = refused(download.MissingFile)
+    assert_tells_what_to_do(message, entry, cache)
+    assert f"/gattaca.txt: {error.strerror}; " in message
+    assert "/other.txt: " in message
+    assert "cache folder" not in message
+    assert "3,000 bytes are kept to go on from" in message
+    assert download.fetch("gattaca.txt").read_bytes() == CONTENT
+    assert server.requests[-1][1]["Range"] == "bytes=3000-"
+
+
+def test_wrong_content_from_every_address(entry, cache, server):
+    server.files["/gattaca.txt"] = CONTENT.lower()
+    entry["mirrors"] = [server.url("/gone")]
+    message = refused(download.ChecksumError)
+    assert f"{server.url('/gattaca.txt')}: what it gives is not the gattaca.txt" in message
+    assert "/gone: HTTP 404" in message
+    assert left(cache) == []
 
 
 def test_wrong_content_of_the_right_size(entry, cache, server):

@@ -32,14 +32,14 @@ def checkout(tmp_path: Path) -> Path:
     (folder / "tools").mkdir(parents=True)
     for name in ("pyproject.toml", "requirements.lock", "tools/venv.sh"):
         shutil.copy(ROOT / name, folder / name)
-    python = tmp_path / "pretended-python"
+    python = tmp_path / "a pretended python"
     python.write_text(PYTHON)
     python.chmod(0o755)
     return folder
 
 
 def install(checkout: Path, group: str = "site", **answers: str) -> subprocess.CompletedProcess:
-    python = str(checkout.parent / "pretended-python")
+    python = str(checkout.parent / "a pretended python")
     env = os.environ | {"PYTHON": python} | answers
     command = ["sh", str(checkout / "tools" / "venv.sh"), group]
     return subprocess.run(command, env=env, capture_output=True, text=True)

@@ -193,3 +193,11 @@ def test_decode_of_what_is_not_one_hot(column):
 def test_reverse_complement_of_another_shape(shape):
     message = refusal(lambda: reverse_complement(torch.zeros(shape)))
     assert message == f"x is {shape}; wanted (..., 4, L)."
+
+
+def test_rna_and_mappings_and_arrays():
+    assert refusal(lambda: one_hot("ACGU")).endswith("in either case. In RNA, write T for U.")
+    assert refusal(lambda: one_hot({"gene": "ACGT"}), TypeError).startswith("seqs is dict; wanted")
+    for call in (decode, reverse_complement):
+        message = refusal(lambda call=call: call("ACGT"), TypeError)
+        assert message == "x is str; wanted a tensor: call one_hot first."

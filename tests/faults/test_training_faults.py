@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 from tests.support import Bomb, read_only_folder, refusal
 from tests.training_runs import Noisy, Run, Walk, data, same, two_terms
 from tssbook import download
+from tssbook.batches import Batches
 from tssbook.training import TrainingDiverged, fit
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -412,3 +413,45 @@ def test_patience_of_no_epoch():
     model, x = torch.nn.Linear(1, 1), torch.ones(2, 1)
     with pytest.raises(ValueError, match=r"^patience is 0; wanted 1 epoch or more, or None"):
         fit(model, [(x, x)], [(x, x)], None, None, epochs=1, seed=0, patience=0)
+
+
+def test_another_learning_rate_is_another_training(state):
+    other = Run()
+    other.optimizer = torch.optim.Adam(other.model.parameters(), lr=0.5)
+    message = refusal(lambda: other.fit(4, state))
+    assert "its optimizer settings is {'lr': " in message
+
+
+def test_other_data_are_another_training(tmp_path):
+    x = torch.ones(6, 1)
+
+    def train(rows: int, batch_size: int) -> None:
+        model = torch.nn.Linear(1, 1)
+        made = Batches(x[:rows], x[:rows], batch_size=batch_size, seed=0)
+        terms = lambda model, p, t: {"mse": (p - t).square()}  # noqa: E731
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        fit(model, made, made, terms, optimizer, epochs=1, seed=0, state=tmp_path / "s")
+
+    train(4, 2)
+    assert "its number of rows is 4, not 6" in refusal(lambda: train(6, 2))
+    assert "its batch size is 2, not 3" in refusal(lambda: train(4, 3))
+
+
+def test_workers_that_stay_cannot_be_resumed(tmp_path):
+    model, x = torch.nn.Linear(1, 1), torch.ones(2, 1)
+    loader = DataLoader(TensorDataset(x, x), num_workers=1, persistent_workers=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    message = refusal(
+        lambda: fit(model, loader, [], None, optimizer, epochs=1, seed=0, state=tmp_path / "s")
+    )
+    assert message.endswith("make the DataLoader without persistent_workers.")
+
+
+def test_loss_that_is_no_dict():
+    model, x = torch.nn.Linear(1, 1), torch.ones(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    loss = lambda model, p, t: (p - t).square()  # noqa: E731
+    message = refusal(
+        lambda: fit(model, [(x, x)], [(x, x)], loss, optimizer, epochs=1, seed=0), TypeError
+    )
+    assert message.startswith("loss_terms returned a Tensor; wanted a dict of tensors by name")

@@ -59,6 +59,8 @@ def test_a_build_replaces_the_old_site_and_names_its_engine(tmp_path: Path) -> N
     assert re.fullmatch(r"built with Sphinx \d+\.\d+.*", ran.stdout.splitlines()[-1])
     assert not (folder / "_site" / "old.html").exists()
     assert (folder / "_site" / "chapters" / "01-toy-cnn.html").is_file()
+    assert not [p for p in (folder / "_site").rglob("*") if p.suffix in (".map", ".po", ".mo")]
+    assert list((folder / "_site").rglob("book.css"))
     assert list((folder / "build").iterdir()) == []
 
 

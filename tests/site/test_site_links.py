@@ -137,6 +137,15 @@ def test_every_chapter_has_a_page_that_the_preface_links(site: Path, pages: list
         assert page in linked
 
 
+def test_pages_say_what_they_are(pages: list[Path], book: dict) -> None:
+    """The preface has the title of the book, once, and a description; chapters name both."""
+    titles = [parse(page).title.get_text(strip=True) for page in pages]
+    assert titles[0].count(book["title"]) == 1
+    assert all(book["title"] in title and title != book["title"] for title in titles[1:])
+    (described,) = parse(pages[0]).find_all("meta", attrs={"name": "description"})
+    assert described["content"] == book["description"]
+
+
 def test_every_internal_link_resolves(site: Path) -> None:
     """Links, anchors, images, scripts, style sheets and fonts."""
     assert link_faults(site) == []
