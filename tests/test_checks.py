@@ -79,12 +79,12 @@ def test_position_solution(kind):
     ("wrong", "message"),
     [
         (score, "this is the old rule: the bonus does not depend on the position yet."),
-        (answer(grows=True), "the bonus grows towards the end; a motif at the start should count"),
+        (answer(grows=True), "the bonus grows towards the end; the start should count most."),
         (answer(every=True), "every copy adds its bonus; only the first copy should."),
         (answer(last=True), "the last copy counts; the first one should."),
-        (answer(signs=(10, 0)), "GCG has no effect; it should subtract what TAT would add"),
+        (answer(signs=(10, 0)), "GCG has no effect; it should subtract what TAT would add."),
         (answer(signs=(10, 10)), "GCG adds; it should subtract."),
-        (answer(first=1), "positions seem to be counted from 1: the first place should give"),
+        (answer(first=1), "positions seem to be counted from 1: the first one is 0."),
         (lambda words: np.zeros((65_536, 1)), "result has shape (65536, 1), wanted (65536,)."),
         (lambda words: 20.0, "the result has shape (), wanted (65536,)."),
     ],
@@ -121,7 +121,7 @@ def there(place):
     [
         (found(lambda p: True), "find returns -1 where there is no motif; add the bonus only"),
         (found(bool), "find returns -1 where there is no motif; add the bonus only"),
-        (found(lambda p: p > 0), "position 0 counts too: a motif at the very start"),
+        (found(lambda p: p > 0), "position 0 counts too: it gives the whole bonus."),
         (found(there, share=lambda p: 1 + (6 - p) / 6), "on top of the old rule's; it should"),
         (found(there, base=sum), "the base scores are added up; wanted their mean."),
         (found(there, share=lambda p: (6 - p) / 5), "the bonus is divided by 5; a motif has 6"),
@@ -132,10 +132,13 @@ def there(place):
     ids=["-1", "truth", "> 0", "on top", "sum", "6-p by 5", "by 5", "6-p by 8", "by 8"],
 )
 def test_position_slips_with_find(wrong, message):
-    assert position_bonus(found(there)).passed
     verdict = position_bonus(wrong)
     assert verdict.passed is False
     assert message in verdict.message
+
+
+def test_position_solution_with_find():
+    assert position_bonus(found(there)).passed
 
 
 @pytest.mark.parametrize("wrong", ["TAT", [1.0, 2.0], np.zeros(3), {}], ids=type)
@@ -529,7 +532,7 @@ def test_words_without_repeats_are_judged_too():
         "Not yet: the test error is 1.000, wanted below 0.01; the mean error is +1.0 without a "
         "motif."
     )
-    both = better_model(
-        Answers(lambda word: rule(word) + 1), one_hot(["TATGCGAA"] * 2), 17.5 + torch.zeros(2)
-    )
-    assert repr(both) == "Not yet: X"
+    both = one_hot(["TATGCGAA", "GCGTATCC"])
+    wrong = Answers(lambda word: rule(word) + 1)
+    verdict = better_model(wrong, both, torch.from_numpy(score(["TATGCGAA", "GCGTATCC"])))
+    assert repr(verdict) == "Not yet: the test error is 1.000, wanted below 0.01."

@@ -111,6 +111,10 @@ def _first(hits: np.ndarray) -> np.ndarray:
     return hits & (hits.cumsum(1) == 1)
 
 
+def _last(hits: np.ndarray) -> np.ndarray:
+    return _first(hits[:, ::-1])[:, ::-1]
+
+
 _P = np.arange(6)  # the places where three letters fit into eight
 _SHARE = (6 - _P) / 6
 
@@ -140,25 +144,17 @@ _DIVISOR = "the bonus is divided by {}; a motif has 6 places, so it is 10 * (6 -
 _POSITION_SLIPS: list[tuple[str, dict]] = [
     ("this is the old rule: the bonus does not depend on the position yet.", {"share": _P**0}),
     ("the bonus comes on top of the old rule's; it should replace it.", {"share": 1 + _SHARE}),
-    ("the bonus grows towards the end; a motif at the start should count most.",
-     {"share": (_P + 1) / 6}),
+    ("the bonus grows towards the end; the start should count most.", {"share": (_P + 1) / 6}),
     ("every copy adds its bonus; only the first copy should.", {"counted": lambda hits: hits}),
-    ("the last copy counts; the first one should.",
-     {"counted": lambda hits: _first(hits[:, ::-1])[:, ::-1]}),
-    ("GCG has no effect; it should subtract what TAT would add at the same position.",
-     {"signs": (10, 0)}),
+    ("the last copy counts; the first one should.", {"counted": _last}),
+    ("GCG has no effect; it should subtract what TAT would add.", {"signs": (10, 0)}),
     ("GCG adds; it should subtract.", {"signs": (10, 10)}),
-    ("positions seem to be counted from 1: the first place should give the whole bonus.",
-     {"share": (5 - _P) / 6}),
+    ("positions seem to be counted from 1: the first one is 0.", {"share": (5 - _P) / 6}),
     (_MINUS_1, {"absent": 7 / 6}),
     (_MINUS_1, {"absent": 7 / 6, "share": _SHARE * (_P > 0)}),  # if word.find(motif):
-    ("position 0 counts too: a motif at the very start gives the whole bonus.",
-     {"share": _SHARE * (_P > 0)}),
+    ("position 0 counts too: it gives the whole bonus.", {"share": _SHARE * (_P > 0)}),
     ("the base scores are added up; wanted their mean.", {"base": 8}),
-    (_DIVISOR.format(5), {"share": (6 - _P) / 5}),
-    (_DIVISOR.format(5), {"share": (5 - _P) / 5}),
-    (_DIVISOR.format(8), {"share": (6 - _P) / 8}),
-    (_DIVISOR.format(8), {"share": (8 - _P) / 8}),
+    *((_DIVISOR.format(n), {"share": (m - _P) / n}) for m, n in [(6, 5), (5, 5), (6, 8), (8, 8)]),
 ]  # fmt: skip
 
 
@@ -233,27 +229,25 @@ def _no_numbers(values: Iterable) -> str | None:
 
 
 def _loss_fault(losses: pd.DataFrame) -> str | None:
-    if (losses <= 0).to_numpy().any():
-        return "there are losses of 0 or below; wanted the mean squared errors of validation."
-    if losses["linear"].min() < 12:
-        return "the linear model cannot come below about 13; is it the CNN's loss?"
-    if losses["linear"].min() > 13.5:
-        return "the linear model has not converged at any rate; train it longer."
-    if losses["cnn"].min() > 6:
-        return "the CNN has hardly learned at any rate; train it for 10 epochs."
-    return None
+    lowest = losses.min()
+    faults = {
+        "there are losses of 0 or below; wanted mean squared errors.": lowest.min() <= 0,
+        "the linear model cannot come below about 13; is it the CNN's loss?": lowest.linear < 12,
+        "the linear model has not converged at any rate; train it longer.": lowest.linear > 13.5,
+        "the CNN has hardly learned at any rate; train it for 10 epochs.": lowest.cnn > 6,
+    }
+    return next((sentence for sentence, found in faults.items() if found), None)
 
 
 def _choice_fault(losses: pd.DataFrame, recommended: Mapping[str, float]) -> str | None:
     for model in ("linear", "cnn"):
-        given = recommended[model]
+        given, column = recommended[model], losses[model]
         rate = next((r for r in RATES if isinstance(given, Real) and np.isclose(given, r)), None)
         if rate is None:
             return f"{given!r} for {model} is not one of the five rates."
-        chosen, best = losses.loc[rate, model], losses[model].min()
-        if chosen > 1.05 * best:
-            return (f"for {model} you recommend {rate} (loss {chosen:.2f}), but "
-                    f"{losses[model].idxmin()} gives {best:.2f}.")  # fmt: skip
+        if column[rate] > 1.05 * column.min():
+            choice = f"for {model} you recommend {rate} (loss {column[rate]:.2f})"
+            return f"{choice}, but {column.idxmin()} gives {column.min():.2f}."
     spread = losses.max() / losses.min()
     if spread["cnn"] < spread["linear"]:
         return "the CNN should be the more sensitive one; are the columns swapped?"
