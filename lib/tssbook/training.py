@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import io
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -229,9 +229,13 @@ class _Run:
             x = x if x.is_floating_point() else x.float()  # sequences may be stored as bytes
             terms = _checked_terms(loss_terms(self.model, self.model(x), *target))
             means = [term.mean() for term in terms.values()]
-            loss = means[0] if len(means) == 1 else torch.stack(means).sum()
-            # One transfer for all of them: on a GPU each one waits for the device.
-            read = torch.stack([loss, *means]).detach().tolist()
+            # Read back once a batch: on a GPU each time waits for the device.
+            if len(means) == 1:
+                loss = means[0]
+                read = [loss.item()] * 2
+            else:
+                loss = torch.stack(means).sum()
+                read = torch.stack([loss, *means]).tolist()
             values = dict(zip(("loss", *terms), read, strict=True))
             if not math.isfinite(values["loss"]):
                 where = f"batch {number} of the {'training' if update else 'validation'} data"
@@ -345,7 +349,7 @@ def _describe(
 
 
 def _checked_terms(terms: Any) -> dict[str, Tensor]:
-    if not isinstance(terms, Mapping):
+    if not isinstance(terms, dict):
         raise TypeError(
             f"loss_terms returned a {type(terms).__name__}; wanted a dict of tensors by name, such "
             'as {"mse": (prediction - target).square()}.'
@@ -355,7 +359,7 @@ def _checked_terms(terms: Any) -> dict[str, Tensor]:
             f"loss_terms returned the terms {list(terms)}; wanted at least one, and none named "
             "loss, which is their sum."
         )
-    return dict(terms)
+    return terms
 
 
 def _require_repeatable(train: Iterable) -> None:
