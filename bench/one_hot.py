@@ -28,7 +28,7 @@ def letter_loop(seqs: list[str]) -> torch.Tensor:
 
 
 def tangermeme_each(seqs: list[str], dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Call tangermeme's encoder per sequence, as its users do, into one float32 tensor."""
+    """Call tangermeme's encoder per sequence, as its users do, into one tensor."""
     return torch.stack([one_hot_encode(seq, dtype=dtype) for seq in seqs])
 
 

@@ -44,7 +44,7 @@ def run_cells(path: Path, *, until: str | None = None, **flags: Any) -> dict[str
     Raises
     ------
     ValueError
-        If a flag is none of the notebook's.
+        If a flag is none of the notebook's, or there is no cell ``until``.
     """
     mpl.use("agg")
     variables: dict[str, Any] = {"__name__": "__main__"}
@@ -59,6 +59,9 @@ def run_cells(path: Path, *, until: str | None = None, **flags: Any) -> dict[str
             if unknown := set(flags) - set(variables):
                 raise ValueError(f"{path.name} has no flag {', '.join(sorted(unknown))}.")
             variables |= flags
+    else:
+        if until is not None:
+            raise ValueError(f"{path.name} has no cell {until}.")
     return variables
 
 
