@@ -22,6 +22,7 @@ import tssbook
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "lib" / "tssbook"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+EXTRAS = PYPROJECT["project"]["optional-dependencies"]
 MODULES = {path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("_")}
 # What conda-forge calls by another name.
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
@@ -30,8 +31,8 @@ CONDA_ONLY = {"python", "pip", "jupyterlab", "quarto"}
 
 
 def declared() -> dict[str, Requirement]:
-    """Every requirement of the project and of its groups, by canonical name."""
-    groups = PYPROJECT["dependency-groups"].values()
+    """Every requirement of the project, its extras and its groups, by canonical name."""
+    groups = [*PYPROJECT["dependency-groups"].values(), *EXTRAS.values()]
     lines = [line for group in groups for line in group if isinstance(line, str)]
     requirements: dict[str, Requirement] = {}
     for line in [*PYPROJECT["project"]["dependencies"], *lines]:
@@ -93,6 +94,13 @@ def test_stored_outputs_are_made_with_this_torch() -> None:
     assert str(locked()["torch"]) == "torch==2.13.0"
 
 
+def test_extras_are_installed_for_the_tests() -> None:
+    groups = PYPROJECT["dependency-groups"]
+    for name, requirements in EXTRAS.items():
+        assert groups[name] == requirements
+        assert {"include-group": name} in groups["test"]
+
+
 def test_conda_environment_agrees() -> None:
     ours = {canonicalize_name(CONDA_NAMES.get(name, name)): r for name, r in declared().items()}
     theirs = conda()
@@ -111,7 +119,8 @@ def test_what_the_library_imports_is_declared_and_what_is_declared_is_imported()
     project = {
         canonicalize_name(Requirement(line).name) for line in PYPROJECT["project"]["dependencies"]
     }
-    assert needed <= project
+    extras = {canonicalize_name(Requirement(r).name) for group in EXTRAS.values() for r in group}
+    assert extras <= needed <= project | extras
     used_by_chapters = {canonicalize_name(n) for n in ("vl-convert-python", *_chapter_imports())}
     assert project - needed <= used_by_chapters
 
