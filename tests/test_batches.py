@@ -247,3 +247,47 @@ def test_large_rows_are_gathered_a_few_at_a_time(monkeypatch):
     small = [b[0].tolist() for b in Batches(rows, batch_size=3, seed=1)]
     monkeypatch.undo()
     assert small == [b[0].tolist() for b in Batches(rows, batch_size=3, seed=1)]
+
+
+# --- augmentation -----------------------------------------------------------------------------
+
+
+def test_flip_half_flips_whole_sequences_and_nothing_else() -> None:
+    x = one_hot(["GATTACA"] * 1000)
+    y = torch.arange(1000)
+    flipped, same = batches.flip_half(torch.Generator().manual_seed(0), x, y)
+    assert same is y
+    is_flipped = (flipped == one_hot("TGTAATC")).all(dim=(1, 2))
+    is_kept = (flipped == one_hot("GATTACA")).all(dim=(1, 2))
+    assert (is_flipped ^ is_kept).all()
+    # 1,000 coins: 500, give or take six standard deviations of 16.
+    assert 400 < int(is_flipped.sum()) < 600
+
+
+def test_flip_half_takes_bytes() -> None:
+    x = one_hot(["GATTACA"] * 8).to(torch.int8)
+    (flipped,) = batches.flip_half(torch.Generator().manual_seed(0), x)
+    assert flipped.dtype == torch.int8
+
+
+def test_augmented_batches_repeat_by_seed_and_epoch() -> None:
+    x, y = one_hot(["GATTACA"] * 64), torch.arange(64)
+
+    def epoch(number: int, seed: int = 5) -> list[torch.Tensor]:
+        source = batches.Batches(x, y, batch_size=16, seed=3)
+        source = batches.Augmented(source, batches.flip_half, seed=seed)
+        source.set_epoch(number)
+        return [tensor for batch in source for tensor in batch]
+
+    first, again, other_epoch, other_seed = epoch(0), epoch(0), epoch(1), epoch(0, seed=6)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first[0], other_epoch[0])
+    assert not torch.equal(first[1], other_epoch[1])  # the order changes with the epoch
+    assert not torch.equal(torch.cat(first[0::2]), torch.cat(other_seed[0::2]))
+    assert torch.equal(first[1], other_seed[1])  # and does not depend on this seed
+
+
+def test_augmented_knows_its_size() -> None:
+    source = batches.Batches(torch.zeros(10, 4, 8), batch_size=4, seed=1)
+    source = batches.Augmented(source, batches.flip_half, seed=1)
+    assert (len(source), source.n_rows, source.batch_size) == (3, 10, 4)

@@ -3,7 +3,11 @@
 ``python tools/ship_checkpoints.py chapters/01-toy-cnn.ipynb`` runs the code cells of the chapter
 with ``TRAIN = True`` as one program. The chapter leaves its models in ``models``: name to
 ``(model, history)``. Each is stored in the package's data, so what a reader loads by default is
-what the same cells train.
+what the same cells train. With ``--only NAME`` the other models are loaded, and the run ends as
+soon as the named one is trained.
+
+What is stored beside a model are the history's ``attrs``; where these lack ``task``, ``data`` or
+``batch_size``, the chapter's ``TASK``, ``DATA`` and ``train`` say it.
 """
 
 from __future__ import annotations
@@ -29,7 +33,9 @@ from tssbook import checkpoints  # noqa: E402
 CHECKPOINTS = ROOT / "lib" / "tssbook" / "data" / "checkpoints"
 
 
-def run_cells(path: Path, *, until: str | None = None, **flags: Any) -> dict[str, Any]:
+def run_cells(
+    path: Path, *, until: str | None = None, model: str | None = None, **flags: Any
+) -> dict[str, Any]:
     """Run a notebook's code cells as one program; return its variables.
 
     Parameters
@@ -38,6 +44,8 @@ def run_cells(path: Path, *, until: str | None = None, **flags: Any) -> dict[str
         The notebook. Cells tagged ``raises-exception`` are left out.
     until
         Id of the cell to stop before; None runs all of them.
+    model
+        Stop after the cell that puts this name into ``models``.
     **flags
         Values that replace those of the cell tagged ``parameters``.
 
@@ -59,43 +67,60 @@ def run_cells(path: Path, *, until: str | None = None, **flags: Any) -> dict[str
             if unknown := set(flags) - set(variables):
                 raise ValueError(f"{path.name} has no flag {', '.join(sorted(unknown))}.")
             variables |= flags
+        if model in variables.get("models", ()):
+            break
     else:
         if until is not None:
             raise ValueError(f"{path.name} has no cell {until}.")
+        if model is not None:
+            raise ValueError(f"{path.name} has no model {model}.")
     return variables
+
+
+def store(name: str, model: Any, history: Any, variables: dict[str, Any], source: str) -> None:
+    """Write one model and its recipe into the package's data."""
+    about = dict(history.attrs)
+    best = history.loc[about["best_epoch"]]
+    task = about.pop("task", None) or variables["TASK"]
+    data = about.pop("data", None) or variables["DATA"]
+    batch_size = about.pop("batch_size", None) or variables["train"].batch_size
+    checkpoints.save(
+        model,
+        CHECKPOINTS / name,
+        task=task,
+        licence="MIT",
+        training={
+            **about,
+            "source": source,
+            "data": data,
+            "epochs": len(history),
+            "batch_size": batch_size,
+            "torch": torch.__version__,
+            "machine": f"{platform.machine()}, CPU, one thread",
+            "history": history.round(6).to_dict("list"),
+        },
+        metrics={"valid_loss": round(float(best["valid_loss"]), 6)},
+    )
+    print(f"{name}: validation loss {best['valid_loss']:.6f}")
 
 
 def main() -> None:
     """Train and store."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("chapter", type=Path)
-    path = parser.parse_args().chapter
+    parser.add_argument("--only", metavar="NAME", help="train this model alone")
+    arguments = parser.parse_args()
+    path, only = arguments.chapter, arguments.only
     torch.set_num_threads(1)  # as the chapters' kernels run
     start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
-        variables = run_cells(path, TRAIN=True)
+        variables = run_cells(path, model=only, TRAIN=True if only is None else [only])
     seconds = time.perf_counter() - start
     for name, (model, history) in variables["models"].items():
-        best = history.loc[history.attrs["best_epoch"]]
-        checkpoints.save(
-            model,
-            CHECKPOINTS / name,
-            task=variables["TASK"],
-            licence="MIT",
-            training={
-                **history.attrs,
-                "source": f"tools/ship_checkpoints.py {path.as_posix()}",
-                "data": variables["DATA"],
-                "epochs": len(history),
-                "batch_size": variables["train"].batch_size,
-                "torch": torch.__version__,
-                "machine": f"{platform.machine()}, CPU, one thread",
-                "history": history.round(6).to_dict("list"),
-            },
-            metrics={"valid_loss": round(float(best["valid_loss"]), 6)},
-        )
-        print(f"{name}: validation loss {best['valid_loss']:.6f}")
-    print(f"the whole chapter with TRAIN = True took {seconds:.0f} s")
+        if only in (None, name):
+            source = f"tools/ship_checkpoints.py {path.as_posix()}"
+            store(name, model, history, variables, source)
+    print(f"training took {seconds:.0f} s, the chapter's other cells included")
 
 
 if __name__ == "__main__":

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Batches", "epoch_seed", "on_device", "predict", "resolve_device"]
+__all__ = [
+    "Augmented",
+    "Batches",
+    "epoch_seed",
+    "flip_half",
+    "on_device",
+    "predict",
+    "resolve_device",
+]
 
 _GATHERED_BYTES = 1 << 25  # so much is gathered at a time
 
@@ -74,6 +82,63 @@ class Batches:
         for rows in order.split(self.batch_size * max(1, _GATHERED_BYTES // size)):
             gathered = [tensor.index_select(0, rows) for tensor in self.tensors]
             yield from zip(*(part.split(self.batch_size) for part in gathered), strict=True)
+
+
+class Augmented:
+    """Batches that are changed a little each time they are seen.
+
+    Parameters
+    ----------
+    batches
+        Where the batches come from, for example :class:`Batches`.
+    change
+        ``change(generator, *batch)`` returns the changed batch, :func:`flip_half` for example.
+    seed
+        Of the generator. As with the order, what an epoch draws depends on the seed and the
+        epoch alone, so a resumed training sees the same batches.
+    """
+
+    def __init__(
+        self, batches: Batches, change: Callable[..., tuple[Tensor, ...]], *, seed: int
+    ) -> None:
+        self.batches, self.change, self.seed = batches, change, seed
+        self.n_rows, self.batch_size, self._epoch = batches.n_rows, batches.batch_size, 0
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        return len(self.batches)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order and changes the next iteration has."""
+        self._epoch = epoch
+        self.batches.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the changed batches of the chosen epoch."""
+        # 1 sets this stream apart from the order's, which may have the same seed.
+        generator = torch.Generator().manual_seed(epoch_seed(self.seed, self._epoch) ^ 1)
+        for batch in self.batches:
+            yield self.change(generator, *batch)
+
+
+def flip_half(generator: torch.Generator, x: Tensor, *targets: Tensor) -> tuple[Tensor, ...]:
+    """Replace about half of the sequences by their reverse complement, a coin for each.
+
+    For targets without a strand, such as one number per gene: they stay as they are. One coin
+    for the whole batch would make batches in which all sequences lie the same way round.
+
+    Parameters
+    ----------
+    generator
+        Tosses the coins.
+    x
+        ``(N, 4, L)``.
+    *targets
+        Handed on unchanged.
+    """
+    flip = torch.rand(len(x), generator=generator) < 0.5
+    flip = flip.to(x.device)[:, None, None]
+    return torch.where(flip, x.flip(-1).flip(-2), x), *targets
 
 
 @torch.no_grad()
