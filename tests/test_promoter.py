@@ -68,3 +68,9 @@ def test_loss_is_the_squared_error_per_gene() -> None:
     assert terms["mse"].tolist() == [4.0, 0.0]
     with pytest.raises(ValueError, match="same shape"):
         loss_terms(None, torch.zeros(2, 1), torch.zeros(2))
+
+
+def test_a_sequence_shorter_than_both_pools_is_refused() -> None:
+    PromoterNet()(torch.zeros(2, 4, 16))
+    with pytest.raises(ValueError, match="15 positions; wanted 16 or more"):
+        PromoterNet()(torch.zeros(2, 4, 15))

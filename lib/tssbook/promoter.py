@@ -68,6 +68,8 @@ class PromoterNet(nn.Module, Pretrained):
 
     def features(self, x: Tensor) -> Tensor:
         """Map one-hot ``(N, 4, L)`` to what the trunk knows of each sequence, ``(N, 64)``."""
+        if x.shape[-1] < (least := self.pool.kernel_size**2):
+            raise ValueError(f"x has {x.shape[-1]} positions; wanted {least} or more.")
         # The largest value first, then the ReLU: the same numbers, a quarter of the work.
         x = F.relu(self.pool(self.bn1(self.conv1(x))))  # (N, 256, L // 4)
         x = F.relu(self.pool(self.bn2(self.conv2(x))))  # (N, 128, L // 16)
