@@ -289,6 +289,13 @@ def test_windows_of_nothing_but_n(monkeypatch, model):
     assert_exact(monkeypatch, model, torch.zeros(1, 4, 110))
 
 
+@pytest.mark.parametrize("model", [small_promoter(), ProCapNet(9, 1)])
+def test_without_onednn(monkeypatch, model):
+    """A PyTorch that lacks oneDNN's product takes the plain one."""
+    monkeypatch.setattr(incremental, "_ONEDNN", False)
+    assert_exact(monkeypatch, model, sequences(1, 110, unknown=0.05))
+
+
 def test_few_edits_at_a_time_give_the_same(monkeypatch):
     x = sequences(1, 120, unknown=0.05)
     models = [small_promoter(), ProCapNet(3, 1)]

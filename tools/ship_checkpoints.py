@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,6 +64,7 @@ def run_cells(
             continue
         code = compile(cell.source, f"{path.name}:{cell.id}", "exec")
         exec(code, variables)  # noqa: S102 - the project's own chapters
+        plt.close("all")  # as a notebook does once it has shown a cell's figures
         if "parameters" in tags(cell):
             if unknown := set(flags) - set(variables):
                 raise ValueError(f"{path.name} has no flag {', '.join(sorted(unknown))}.")

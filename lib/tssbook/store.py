@@ -5,7 +5,8 @@ A store is a folder:
 * ``NAME.npy``, one per array, all with the same number of rows: for example ``sequences`` and
   ``tracks``;
 * ``NAME.tsv``, tables: for example ``loci``;
-* ``about.json``: shapes, types, what it was made from, and ``"complete": true``, written last.
+* ``about.json``: shapes, types, rows of the tables, what it was made from, and
+  ``"complete": true``, written last.
 
 While a store is being made its arrays are called ``NAME.npy.part``, and ``about.json`` says how
 many rows are done. Whoever writes it again from the same description goes on from there.
@@ -14,7 +15,9 @@ many rows are done. Whoever writes it again from the same description goes on fr
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +29,7 @@ from tssbook.download import write_whole
 
 __all__ = ["Store", "Writer", "is_complete", "open_store"]
 
-_FORMAT = 1
+_FORMAT = 2
 _ABOUT = "about.json"
 
 
@@ -73,7 +76,9 @@ class Writer:
     Raises
     ------
     FileExistsError
-        The folder holds a finished store, or other files.
+        The folder holds a finished store, or other files, or is itself a file.
+    OSError
+        The disk is full or cannot be written; rows that are done stay done.
     """
 
     def __init__(
@@ -93,11 +98,11 @@ class Writer:
                 name: {"shape": [n_rows, *shape], "dtype": np.dtype(dtype).name}
                 for name, (shape, dtype) in arrays.items()
             },
-            "tables": [],
+            "tables": {},
             "made_from": json.loads(json.dumps(dict(made_from))),  # as it will be read back
         }
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._go_on_or_begin()
+        with _writing(self.folder):
+            self._go_on_or_begin()
         self.done: int = self._about["done"]
 
     def write(self, start: int, **parts: np.ndarray) -> None:
@@ -134,13 +139,12 @@ class Writer:
                     f"The part of {name} is {part.dtype} {part.shape}; wanted {wanted['dtype']} "
                     f"with rows of shape {tuple(wanted['shape'][1:])}."
                 )
-        for name, part in parts.items():
-            # Mapped anew for each part: pages that stay mapped count as memory of this process.
-            array = np.lib.format.open_memmap(_standing(self.folder, name), mode="r+")
-            array[start:end] = part
-            array.flush()  # the rows are on disk before about.json says so
-        self.done = self._about["done"] = end
-        self._save_about()
+        with _writing(self.folder):
+            for name, part in parts.items():
+                self._write_rows(name, start, part)
+            self._about["done"] = end
+            self._save_about()
+        self.done = end
 
     def finish(self, **tables: pd.DataFrame) -> Store:
         """Write tables, give everything its name, and open the store.
@@ -156,16 +160,31 @@ class Writer:
             self.folder / f"{name}.tsv": table.to_csv(sep="\t", index=False).encode()
             for name, table in tables.items()
         }
-        write_whole(contents)
-        for name in self._about["arrays"]:
-            part = _part(self.folder, name)
-            if part.exists():
-                part.replace(_final(self.folder, name))
-        self._about |= {"complete": True, "tables": list(tables)}
-        self._save_about()
+        rows = {name: len(table) for name, table in tables.items()}
+        with _writing(self.folder):
+            write_whole(contents)
+            for name in self._about["arrays"]:
+                part = _part(self.folder, name)
+                if part.exists():
+                    part.replace(_final(self.folder, name))
+            self._about |= {"complete": True, "tables": rows}
+            self._save_about()
         return open_store(self.folder)
 
+    def _write_rows(self, name: str, start: int, part: np.ndarray) -> None:
+        # Written and not mapped: where a disk is full, a mapped page ends the process.
+        path, dtype = _standing(self.folder, name), self._about["arrays"][name]["dtype"]
+        first = np.load(path, mmap_mode="r").offset
+        with path.open("r+b") as file:
+            file.seek(first + start * part[:1].nbytes)
+            file.write(np.ascontiguousarray(part, dtype).data)
+            file.flush()
+            os.fsync(file.fileno())  # the rows are on disk before about.json says so
+
     def _go_on_or_begin(self) -> None:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise FileExistsError(f"{self.folder} is a file; wanted an empty folder or a new one.")
+        self.folder.mkdir(parents=True, exist_ok=True)
         old = _read_about(self.folder)
         if old is None and (strange := sorted(p.name for p in self.folder.iterdir())):
             raise FileExistsError(
@@ -177,11 +196,15 @@ class Writer:
                 f"The folder {self.folder} holds a finished store; wanted an empty folder or a "
                 "new one: open it with open_store, or delete it."
             )
-        same = old is not None and old["done"] and old | {"done": 0} == self._about
-        if not same or not all(_standing(self.folder, a).exists() for a in old["arrays"]):
-            self._begin(old)
-        else:
+        if old is not None and old["done"] and old | {"done": 0} == self._about and self._sound():
             self._about = old
+        else:
+            self._begin(old)
+
+    def _sound(self) -> bool:
+        """Whether all arrays are there and none was cut short."""
+        arrays = self._about["arrays"].items()
+        return all(_found(_standing(self.folder, a))[1] == _said(wanted) for a, wanted in arrays)
 
     def _begin(self, old: dict[str, Any] | None) -> None:
         # In this order, whatever moment the power fails at, no old array is taken for a new one.
@@ -226,22 +249,60 @@ def open_store(folder: str | Path) -> Store:
             "what makes it again, it goes on from there."
         )
     arrays = {name: _mapped(folder, name, wanted) for name, wanted in about["arrays"].items()}
-    tables = {name: pd.read_csv(folder / f"{name}.tsv", sep="\t") for name in about["tables"]}
+    tables = {name: _table(folder, name, rows) for name, rows in about["tables"].items()}
     return Store(arrays, tables, about["made_from"])
 
 
 def _mapped(folder: Path, name: str, wanted: Mapping[str, Any]) -> np.ndarray:
+    array, found = _found(_final(folder, name))
+    if array is None or found != _said(wanted):
+        raise _damaged(folder, f"{name}.npy", found, _said(wanted))
+    return array
+
+
+def _found(path: Path) -> tuple[np.ndarray | None, str]:
+    """Return an array and its type and shape, or why there is none."""
     try:
-        array = np.load(_final(folder, name), mmap_mode="r")
-        found = f"{array.dtype.name} {array.shape}"
+        array = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        return None, f"unreadable ({error})"
+    return array, _said({"dtype": array.dtype.name, "shape": array.shape})
+
+
+def _said(wanted: Mapping[str, Any]) -> str:
+    return f"{wanted['dtype']} {tuple(wanted['shape'])}"
+
+
+def _table(folder: Path, name: str, rows: int) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(folder / f"{name}.tsv", sep="\t")
+        found = f"{len(table)} rows long"
     except (OSError, ValueError) as error:
         found = f"unreadable ({error})"
-    if found != (as_said := f"{wanted['dtype']} {tuple(wanted['shape'])}"):
-        raise ValueError(
-            f"{name}.npy in {folder} is {found}; {_ABOUT} says {as_said}: delete the folder and "
-            "make it again."
-        )
-    return array
+    if found != (as_said := f"{rows} rows long"):
+        raise _damaged(folder, f"{name}.tsv", found, as_said)
+    return table
+
+
+def _damaged(folder: Path, name: str, found: str, wanted: str) -> ValueError:
+    return ValueError(
+        f"{name} in {folder} is {found}; {_ABOUT} says {wanted}: delete the folder and make it "
+        "again."
+    )
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn the system's word for a disk that is full into a sentence."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise OSError(
+            f"The store {folder} cannot be written ({error.strerror}): free some space or choose "
+            "another folder, and run this again; it goes on from the rows that are done."
+        ) from error
 
 
 def _part(folder: Path, name: str) -> Path:
@@ -264,6 +325,8 @@ def _read_about(folder: Path) -> dict[str, Any] | None:
         return None
     except ValueError as error:
         raise ValueError(f"{folder / _ABOUT} is not JSON ({error}); delete the folder.") from error
+    if not isinstance(about, dict) or "complete" not in about:
+        raise ValueError(f"{folder / _ABOUT} is not the file of a store; delete the folder.")
     if about.get("format") != _FORMAT:
         raise ValueError(
             f"The store {folder} has format {about.get('format')}; this version of tssbook reads "

@@ -25,7 +25,8 @@ def small_book(folder: Path, chapter: str) -> Path:
         shutil.copy(ROOT / name, folder / name)
     for name in ("chapters", "solutions"):
         (folder / name).mkdir()
-        (folder / name / "01-toy-cnn.ipynb").write_text(NOTEBOOK % chapter)
+        for page in (ROOT / name).glob("*.ipynb"):
+            (folder / name / page.name).write_text(NOTEBOOK % chapter)
     return folder
 
 
