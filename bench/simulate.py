@@ -45,6 +45,10 @@ def reads_per_base(codes: np.ndarray) -> Callable[[], np.ndarray]:
 def main() -> None:
     """Time the parts on one block, and then all of it."""
     describe_machine()
+    # First, because a process begins with the peak memory of the one that starts it.
+    print("\nall of it", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, "-c", LARGE, folder], check=True)
     made = make_loci(np.random.default_rng(0), 250, 4650)
     compare(
         "250 loci x 4,650 bp x 10 tracks",
@@ -61,9 +65,6 @@ def main() -> None:
         {"simulate": lambda: simulate(4000, seed=1, tracks=False)},
         rounds=3,
     )
-    print("\nall of it", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-c", LARGE, folder], check=True)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.support import read_only_folder
 from tssbook import __version__, genome
+from tssbook import ucsc as ucsc_api
 from tssbook.fasta import Fasta
 from tssbook.genome import (
     fetch_sequence,
@@ -213,7 +214,7 @@ ANSWER = {"genome": "hg38", "chrom": "chrM", "start": 0, "end": 10, "dna": "GATc
 @pytest.fixture
 def ucsc(server, cache, monkeypatch):
     """A server that answers like UCSC's; an empty cache, no mirror."""
-    monkeypatch.setattr(genome, "UCSC", server.url(""))
+    monkeypatch.setattr(ucsc_api, "UCSC", server.url(""))
     server.files[PATH] = json.dumps(ANSWER).encode()
     return server
 
@@ -253,7 +254,7 @@ def test_pieces_come_before_ucsc(ucsc, tmp_path, monkeypatch):
         "assembly\tchrom\tstart0\tend\tname\nhg19\tchr7\t100\t108\thg19_chr7_100_108\n"
     )
     files = {"human_chunks.tsv": table, "human_chunks.fa.gz": piece, "human_chunks.fa.gz.fai": None}
-    monkeypatch.setattr(genome, "fetch", files.__getitem__)
+    monkeypatch.setattr(ucsc_api, "fetch", files.__getitem__)
     assert fetch_sequence("chr7", 101, 104, assembly="GRCh37") == "ATT"
     assert fetch_sequence("chr7", 100, 108, assembly="hg19") == "GATTACAT"
     assert ucsc.requests == []

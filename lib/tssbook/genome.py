@@ -1,4 +1,4 @@
-"""From a table of genes and a genome to the sequences around their start sites.
+"""From a table of genes and a genome to the sequences and tracks around their start sites.
 
 Chapter 2 reads the 2,000 bp upstream of each gene, Chapter 3 the 4,650 bp around each
 transcription start site (TSS). Both are windows around a base, read along the gene: on the
@@ -10,190 +10,33 @@ The TSS of a gene is its first transcribed base: ``start`` on the + strand, ``en
 
 from __future__ import annotations
 
-import gzip
-import json
-import re
-import urllib.request
-import warnings
-from collections.abc import Iterator, Sequence
-from http.client import HTTPException
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.error import HTTPError, URLError
 
 import numpy as np
 import pandas as pd
 import torch
 
-from tssbook import __version__
-from tssbook.download import MissingFile, cache_folder, fetch, write_whole
+from tssbook.bigwig import BigWigs
+from tssbook.blacklists import Blacklist
 from tssbook.fasta import Fasta
+from tssbook.tables import read_bed, read_table, read_tss, require
+from tssbook.ucsc import fetch_sequence
 
 __all__ = [
+    "extract",
     "fetch_sequence",
+    "locus_windows",
     "padding",
     "read_bed",
     "read_table",
     "read_tss",
+    "read_windows",
     "sequences",
     "windows",
 ]
 
-UCSC = "https://api.genome.ucsc.edu"
 _ROWS = 256  # so many windows at a time stay in the processor's cache
-_TIMEOUT = 30.0  # seconds without a byte
-_BED = ("chrom", "start", "end", "name", "score", "strand")
-# Names of one assembly, and what UCSC calls it.
-_ASSEMBLIES = {"GRCh38": "hg38", "GRCh37": "hg19"}
-
-
-# --- tables ----------------------------------------------------------------------------------
-
-
-def read_bed(path: str | Path) -> pd.DataFrame:
-    """Read a BED file, plain or compressed with gzip.
-
-    Comments and the lines ``track`` and ``browser`` are skipped; the order is kept.
-
-    Parameters
-    ----------
-    path
-        The file; its columns are separated by tabs or spaces.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``chrom``, ``start``, ``end`` and, as far as the first line has them, ``name``,
-        ``score`` (as text) and ``strand``. Further columns are left out.
-
-    Raises
-    ------
-    ValueError
-        The file has no intervals; or a line has too few columns, a start that is negative or no
-        whole number, an end that is not after the start, or another strand than + - and ".".
-        The message names the line.
-    """
-    rows: list[list[str | int]] = []
-    n_columns = 3
-    for number, line in _lines(path):
-        fields = line.split("\t") if "\t" in line else line.split()
-        if line.startswith("#") or not fields or fields[0].split()[:1] in (["track"], ["browser"]):
-            continue
-        if not rows:
-            n_columns = min(max(len(fields), 3), len(_BED))
-        if len(fields) < n_columns:
-            raise ValueError(
-                f"Line {number} of {path} has {len(fields)} columns; wanted at least {n_columns}: "
-                f"{', '.join(_BED[:n_columns])}."
-            )
-        rows.append(_interval(fields[:n_columns], f"Line {number} of {path}"))
-    if not rows:
-        raise ValueError(f"{path} has no intervals; wanted a BED file.")
-    return pd.DataFrame(rows, columns=list(_BED[:n_columns]))
-
-
-def _interval(fields: Sequence[str], where: str) -> list[str | int]:
-    chrom, start, end, *others = fields
-    first, last = _integer(start, "start", where), _integer(end, "end", where)
-    if first < 0:
-        raise ValueError(f"{where} has the start {first}; wanted 0 or more.")
-    if last <= first:
-        raise ValueError(f"{where} has start {first} and end {last}; wanted start < end.")
-    if len(others) == 3 and others[2] not in ("+", "-", "."):
-        raise ValueError(f"{where} has the strand {others[2]!r}; wanted '+', '-' or '.'.")
-    return [chrom, first, last, *others]
-
-
-def _integer(text: str, name: str, where: str) -> int:
-    if not re.fullmatch(r"-?[0-9]+", text):
-        raise ValueError(f"{where} has the {name} {text!r}; wanted a whole number.")
-    return int(text)
-
-
-def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """Yield the number and the text of each line that is not blank."""
-    with Path(path).open("rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
-    with (gzip.open if compressed else open)(path, "rt", encoding="utf-8") as file:
-        try:
-            for number, line in enumerate(file, 1):
-                if text := line.rstrip("\r\n"):
-                    yield number, text
-        except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
-            raise ValueError(f"{path} cannot be read as text ({error}).") from error
-
-
-def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a tab-separated table with a header, plain or compressed with gzip, as text.
-
-    Parameters
-    ----------
-    path
-        The file. Lines that begin with ``#`` are skipped.
-    columns
-        Names that the header must have, in any order, beside others.
-
-    Returns
-    -------
-    pandas.DataFrame
-        All columns, as strings; the index holds each row's line in the file.
-
-    Raises
-    ------
-    ValueError
-        The table is empty, a name is missing from the header, or a line has more or fewer
-        columns than the header.
-    """
-    rows = {n: line.split("\t") for n, line in _lines(path) if not line.startswith("#")}
-    if len(rows) < 2:
-        raise ValueError(f"{path} has {len(rows)} lines; wanted a header and at least one row.")
-    header = rows.pop(next(iter(rows)))
-    if missing := [name for name in columns if name not in header]:
-        raise ValueError(
-            f"{path} has no column {missing[0]!r}: its header is {', '.join(header)}; wanted "
-            f"{', '.join(columns)}, separated by tabs."
-        )
-    for number, fields in rows.items():
-        if len(fields) != len(header):
-            raise ValueError(
-                f"Line {number} of {path} has {len(fields)} columns; wanted {len(header)} as in "
-                "the header."
-            )
-    return pd.DataFrame(list(rows.values()), columns=header, index=list(rows))
-
-
-def read_tss(path: str | Path) -> pd.DataFrame:
-    """Read a table of transcription start sites with the header ``chr, TSS, strand``.
-
-    Parameters
-    ----------
-    path
-        A tab-separated file, plain or compressed with gzip. ``TSS`` is the 0-based position of
-        the first transcribed base (so it is 1 less than the position in a GTF file).
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``chrom``, ``tss``, ``strand``, and ``name`` if the file has such a column.
-
-    Raises
-    ------
-    ValueError
-        A column is missing, or a line has a position that is negative or no whole number, or
-        another strand than + and -. The message names the line.
-    """
-    table = read_table(path, ["chr", "TSS", "strand"])
-    for number, text, strand in zip(table.index, table["TSS"], table["strand"], strict=True):
-        where = f"Line {number} of {path}"
-        if _integer(text, "TSS", where) < 0:
-            raise ValueError(f"{where} has the TSS {text}; wanted 0 or more.")
-        if strand not in ("+", "-"):
-            raise ValueError(f"{where} has the strand {strand!r}; wanted '+' or '-'.")
-    table = table.rename(columns={"chr": "chrom", "TSS": "tss"}).reset_index(drop=True)
-    kept = [name for name in ("chrom", "tss", "strand", "name") if name in table]
-    return table[kept].astype({"tss": "int64"})
-
-
-# --- windows ---------------------------------------------------------------------------------
 
 
 def windows(loci: pd.DataFrame, before: int, after: int) -> pd.DataFrame:
@@ -226,7 +69,7 @@ def windows(loci: pd.DataFrame, before: int, after: int) -> pd.DataFrame:
     if before < 0 or after < 0 or before + after == 0:
         raise ValueError(f"The window has {before} and {after} bases; wanted 0 or more, not both.")
     needed = ["chrom", "strand", *(["tss"] if "tss" in loci else ["start", "end"])]
-    _require(loci, needed)
+    require(loci, needed)
     minus = _is_minus(loci)
     if "tss" in loci:
         tss = loci["tss"].to_numpy()
@@ -286,19 +129,11 @@ def padding(fasta: Fasta | str | Path, windows: pd.DataFrame) -> np.ndarray:
         A chromosome is unknown.
     """
     fasta = fasta if isinstance(fasta, Fasta) else Fasta(fasta)
-    _require(windows, ["chrom", "start", "end"])
+    require(windows, ["chrom", "start", "end"])
     lengths = np.array([fasta.length(chrom) for chrom in windows["chrom"]], dtype=np.int64)
     start, end = windows["start"].to_numpy(), windows["end"].to_numpy()
     inside = np.minimum(end, lengths) - np.maximum(start, 0)
     return end - start - np.maximum(inside, 0)
-
-
-def _require(table: pd.DataFrame, columns: Sequence[str]) -> None:
-    if missing := [name for name in columns if name not in table]:
-        raise ValueError(
-            f"The table has no column {missing[0]!r}: it has {', '.join(map(str, table))}; wanted "
-            f"{', '.join(columns)}."
-        )
 
 
 def _is_minus(table: pd.DataFrame) -> np.ndarray:
@@ -311,7 +146,7 @@ def _is_minus(table: pd.DataFrame) -> np.ndarray:
 
 
 def _one_length(windows: pd.DataFrame) -> int:
-    _require(windows, ["chrom", "start", "end", "strand"])
+    require(windows, ["chrom", "start", "end", "strand"])
     lengths = (windows["end"] - windows["start"]).unique()
     if len(lengths) != 1 or lengths[0] < 1:
         raise ValueError(
@@ -321,120 +156,123 @@ def _one_length(windows: pd.DataFrame) -> int:
     return int(lengths[0])
 
 
-# --- a sequence by its coordinates --------------------------------------------------------------
+# --- sequences with tracks ----------------------------------------------------------------------
 
 
-def fetch_sequence(
-    chrom: str, start: int, end: int, *, assembly: str = "hg38", fasta: str | Path | None = None
-) -> str:
-    """Return the + strand of an interval, from wherever it can be had.
+def extract(
+    fasta: Fasta | str | Path,
+    bigwigs: BigWigs | Sequence[str | Path],
+    loci: pd.DataFrame | str | Path,
+    *,
+    length: int = 4650,
+    blacklists: Sequence[Blacklist] = (),
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read sequence and tracks around start sites, along each gene (Chapter 3, section 1).
 
-    With ``fasta`` only from that file. Without: from the pieces of the human reference in
-    ``human_chunks.fa.gz``, if that file is at hand (see :mod:`tssbook.download`); else from UCSC's
-    sequence API, whose answer is kept in the cache folder.
+    The TSS stands at index ``length // 2`` on both strands. On the - strand the window is shifted
+    by one base for that; the sequence is reverse-complemented, and tracks are flipped along both
+    axes, so a gene's own strand always comes first. NaN is 0. Outside a chromosome the sequence
+    is N and the tracks are 0; :func:`padding` of :func:`locus_windows` counts these positions.
+    Files with values below 0 are read without their sign (``BigWigs.negative`` says which).
 
     Parameters
     ----------
-    chrom
-        Chromosome, as UCSC calls it: ``"chr1"``.
-    start, end
-        0-based and half-open.
-    assembly
-        ``"hg38"`` or ``"GRCh38"``, ``"hg19"`` or ``"GRCh37"``, or another of UCSC's names.
     fasta
-        FASTA file of the genome.
+        The genome.
+    bigwigs
+        One file a track, in mirror order: the + strand's, then the - strand's in the opposite
+        order (``tssbook.simulate.TRACKS`` names Chapter 3's ten).
+    loci
+        A table of start sites (``chrom``, ``tss``, ``strand``) or of genes, or the path of one
+        for :func:`read_tss`.
+    length
+        Bases of each window, an even number.
+    blacklists
+        Applied in this order; :func:`tssbook.blacklists.cage_blacklists` makes Chapter 3's.
 
     Returns
     -------
-    str
-        Upper case, ``end - start`` letters.
+    codes : numpy.ndarray
+        ``(N, L)`` ``uint8``; A 0, C 1, G 2, T 3, N 4.
+    tracks : numpy.ndarray
+        ``(N, T, L)`` ``float32``, in the unit of the files.
 
     Raises
     ------
+    FileNotFoundError
+        A file is not there.
     ValueError
-        There is no such interval, or UCSC refuses it; the message says why.
-    MissingFile
-        It is not at hand and UCSC cannot be reached or gives something else.
+        A file or table is not as it should be, a TSS lies outside its chromosome, the files are
+        not of one assembly, or tracks are not in mirror order.
+
+    Warns
+    -----
+    UserWarning
+        A blacklist seems to be the other strand's.
     """
-    if not 0 <= start < end:
-        raise ValueError(f"The interval is {chrom}:{start}-{end}; wanted 0 <= start < end.")
-    if fasta is not None:
-        return Fasta(fasta).letters(chrom, start, end)
-    assembly = _ASSEMBLIES.get(assembly, assembly)
-    for name in (assembly, chrom):
-        # They become part of an address and of a file's name.
-        if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
-            raise ValueError(f"{name!r} is no name of an assembly or chromosome, such as 'hg38'.")
-    found = _from_pieces(chrom, start, end, assembly)
-    return found if found is not None else _from_ucsc(chrom, start, end, assembly)
+    fasta = fasta if isinstance(fasta, Fasta) else Fasta(fasta)
+    bigwigs = bigwigs if isinstance(bigwigs, BigWigs) else BigWigs(bigwigs)
+    around = locus_windows(fasta, bigwigs, loci, length, blacklists)
+    return read_windows(fasta, bigwigs, around, blacklists)
 
 
-def _from_pieces(chrom: str, start: int, end: int, assembly: str) -> str | None:
-    try:
-        table = fetch("human_chunks.tsv")
-        pieces = [fetch(f"human_chunks.fa.gz{suffix}") for suffix in ("", ".fai")]
-    except MissingFile:
-        return None
-    found = read_table(table, ["assembly", "chrom", "start0", "end", "name"])
-    first, last = found["start0"].astype(int), found["end"].astype(int)
-    covers = (found["assembly"] == assembly) & (found["chrom"] == chrom)
-    covers &= (first <= start) & (end <= last)
-    if not covers.any():
-        return None
-    line = covers.idxmax()
-    offset = int(first[line])
-    return Fasta(pieces[0]).letters(found.loc[line, "name"], start - offset, end - offset)
+def locus_windows(
+    fasta: Fasta,
+    bigwigs: BigWigs,
+    loci: pd.DataFrame | str | Path,
+    length: int,
+    blacklists: Sequence[Blacklist] = (),
+) -> pd.DataFrame:
+    """Lay the windows of :func:`extract`, and see that all files go with each other.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``chrom``, ``start``, ``end``, ``strand``, as :func:`windows` returns them.
+    """
+    if length < 2 or length % 2:
+        raise ValueError(f"length is {length}; wanted an even number of 2 or more.")
+    loci = loci if isinstance(loci, pd.DataFrame) else read_tss(loci)
+    around = windows(loci, length // 2, length // 2)
+    if around.empty:
+        raise ValueError("The table of loci has no rows; wanted one or more start sites.")
+    lengths = {chrom: fasta.length(chrom) for chrom in around["chrom"].unique()}
+    centre = around["start"] + length // 2 - (around["strand"] == "-")
+    outside = ((centre < 0) | (centre >= around["chrom"].map(lengths))).to_numpy()
+    if outside.any():
+        row = int(outside.argmax())
+        chrom = around["chrom"].iat[row]
+        raise ValueError(
+            f"Row {row} of the loci has its TSS at {chrom}:{centre.iat[row]:,}, and {chrom} has "
+            f"{lengths[chrom]:,} bp in {fasta.path}; wanted both of one assembly."
+        )
+    bigwigs.require(lengths, fasta.path)
+    if len(bigwigs) % 2 and (around["strand"] == "-").any():
+        raise ValueError(
+            f"There are {len(bigwigs)} bigWigs, and loci on the - strand, whose tracks are flipped;"
+            " wanted an even number: the + strand's, then the - strand's in the opposite order."
+        )
+    for blacklist in blacklists:
+        blacklist.require(len(bigwigs))
+        blacklist.warn_of_other_strand(bigwigs, around["chrom"], around["start"], length)
+    return around
 
 
-def _from_ucsc(chrom: str, start: int, end: int, assembly: str) -> str:
-    kept = cache_folder() / "ucsc" / f"{assembly}_{chrom}_{start}_{end}.txt"
-    if kept.is_file() and kept.stat().st_size == end - start:
-        return kept.read_text(encoding="ascii")
-    query = f"genome={assembly};chrom={chrom};start={start};end={end}"
-    dna = _ask(f"{UCSC}/getData/sequence?{query}", end - start)
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        write_whole({kept: dna.encode("ascii")})
-    except OSError as error:
-        warnings.warn(f"The sequence could not be kept in {kept} ({error}).", stacklevel=3)
-    return dna
+def read_windows(
+    fasta: Fasta, bigwigs: BigWigs, windows: pd.DataFrame, blacklists: Sequence[Blacklist] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read sequence and tracks of windows from :func:`locus_windows`, some or all of them.
 
-
-def _ask(url: str, length: int) -> str:
-    """Get a sequence of a known length from UCSC."""
-    # The address is a constant of this module.
-    headers = {"User-Agent": f"tssbook/{__version__}"}
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
-            answer = json.loads(response.read())
-    except HTTPError as error:
-        with error:
-            raise _refused(url, error) from error
-    except (OSError, HTTPException, ValueError) as error:
-        reason = error.reason if isinstance(error, URLError) else error
-        raise _no_sequence(url, str(reason) or type(error).__name__) from error
-    dna = answer.get("dna") if isinstance(answer, dict) else None
-    if not isinstance(dna, str) or not re.fullmatch(r"[A-Za-z]+", dna):
-        raise _no_sequence(url, "the answer has no 'dna'")
-    if len(dna) != length:
-        raise _no_sequence(url, f"it gave {len(dna)} bases of {length}")
-    return dna.upper()
-
-
-def _refused(url: str, error: HTTPError) -> Exception:
-    """Make the exception for an answer that is an error; UCSC says in JSON what it did not find."""
-    try:
-        said = json.loads(error.read())["error"]
-    except (OSError, HTTPException, ValueError, LookupError, TypeError):
-        return _no_sequence(url, f"HTTP {error.code} {error.reason}")
-    if error.code == 400:
-        return ValueError(f"UCSC refuses {url} ({said}); wanted names and positions that it has.")
-    return _no_sequence(url, f"HTTP {error.code}: {said}")
-
-
-def _no_sequence(url: str, reason: str) -> MissingFile:
-    return MissingFile(
-        f"The sequence is in no file at hand, and {url} did not give it ({reason}): name a FASTA "
-        "file of the genome with fasta=, or try again later."
-    )
+    Returns
+    -------
+    codes, tracks : numpy.ndarray
+        As from :func:`extract`.
+    """
+    chroms, starts = windows["chrom"].to_numpy(), windows["start"].to_numpy()
+    codes = sequences(fasta, windows)
+    tracks = bigwigs.read(chroms, starts, codes.shape[1])
+    for blacklist in blacklists:
+        blacklist.apply(tracks, chroms, starts)
+    for row in np.flatnonzero(_is_minus(windows)):
+        tracks[row] = tracks[row, ::-1, ::-1].copy()
+    return codes, tracks

@@ -1,8 +1,8 @@
 """In-silico mutagenesis: change each base of a sequence to each other, and ask the model.
 
-Chapter 2. For any model, one prediction per changed sequence, in batches. For the
-book's own models only what a change reaches is computed anew (:mod:`tssbook.incremental`): the
-same numbers, tens to hundreds of times faster.
+Chapters 2 and 3. For any model, one prediction per changed sequence, in batches. For the book's
+own models only what a change reaches is computed anew (:mod:`tssbook.incremental` and
+:mod:`tssbook.puffin_incremental`): the same numbers, tens to hundreds of times faster.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from tssbook.batches import on_device
 from tssbook.incremental import Changes, procapnet_changes, promoter_changes
 from tssbook.procapnet import ProCapNet
 from tssbook.promoter import PromoterNet
+from tssbook.puffin import Puffin, SimpleNet
+from tssbook.puffin_incremental import Totals, linear_changes, totals_changes
 
-__all__ = ["ism"]
+__all__ = ["Totals", "ism", "linear_effects"]
 
 # Some edits, as sequence, new base and position, ``(E,)`` each; and the outputs' changes.
 Parts: TypeAlias = Iterator[tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, ...]]]
@@ -27,7 +29,10 @@ Parts: TypeAlias = Iterator[tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, .
 _INCREMENTAL: dict[type, Callable[..., Changes]] = {
     PromoterNet: promoter_changes,
     ProCapNet: procapnet_changes,
+    Totals: totals_changes,
 }
+# Replaced in a SimpleNet or Puffin itself, they would be passed over.
+_OWN_STEPS = {"forward", "activations", "effects"}
 
 
 @torch.no_grad()
@@ -48,8 +53,9 @@ def ism(
     model
         Maps ``(N, 4, L)`` to a tensor ``(N, ...)``, or to a tuple of such tensors. It is used in
         evaluation mode and without gradients; its mode and device are as before afterwards. A
-        `PromoterNet` or `ProCapNet` takes the incremental path by itself, as long as its layers
-        are those it was built with, in ``float32`` and without hooks.
+        `PromoterNet`, a `ProCapNet`, and the `Totals` of a `SimpleNet` or `Puffin` take the
+        incremental path by themselves, as long as their layers are those they were built with,
+        in ``float32`` and without hooks.
     x
         One-hot ``(N, 4, L)``, of any type, so bytes are welcome; N is an all-zero column.
     start, end
@@ -107,6 +113,49 @@ def ism(
                 result[sequence, base, position - start] = change.float().cpu()
             bar.update(len(base))
     return results[0] if isinstance(outputs[0], Tensor) else results
+
+
+@torch.no_grad()
+def linear_effects(
+    model: SimpleNet | Puffin, x: Tensor, *, device: str | torch.device | None = None
+) -> Tensor:
+    """Return how each single-base change alters the totals before the softplus (Chapter 3).
+
+    The totals are those of `Totals`, without the softplus. So they are sums of the effects of
+    all motifs, and to change them takes no second prediction.
+
+    Parameters
+    ----------
+    model
+        Its device is as before afterwards.
+    x
+        One-hot ``(N, 4, L)``, of any type; N is an all-zero column.
+    device
+        None takes CUDA, Apple's MPS or the CPU, the first there is.
+
+    Returns
+    -------
+    torch.Tensor
+        ``(N, 4, L, T)``, ``float32``, on the CPU, as `ism` returns changes: row ``b`` is the change
+        to base ``b``, and zero where that base is there already.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is no tensor, or the model is not a `SimpleNet` or `Puffin` as it was built.
+    ValueError
+        If ``x`` is not one-hot ``(N, 4, L)``, or too short for the model.
+    """
+    x = _checked(x)
+    if not _as_built(Totals(model)):
+        raise TypeError(
+            f"The model is a {type(model).__name__}; wanted a SimpleNet or Puffin, in float32, "
+            "with the layers it was built with and without hooks. ism(Totals(model), x) takes any."
+        )
+    with on_device(model, device) as place:
+        parts = [linear_changes(model, part.to(place, torch.float32)).cpu() for part in x]
+    # What does not change could still differ in the last digit of a gate.
+    return torch.stack(parts).masked_fill_(x[..., None] == 1, 0)
 
 
 def _incremental(
@@ -176,6 +225,10 @@ def _as_built(model: nn.Module) -> bool:
         return False
     if any(p.dtype != torch.float32 for p in model.parameters()):
         return False
+    if type(model) is Totals:
+        model = model.model
+        if type(model) not in (SimpleNet, Puffin) or _OWN_STEPS & vars(model).keys():
+            return False
     with torch.device("meta"):
         twin = type(model)(**model.config)
     return _anatomy(model) == _anatomy(twin)
@@ -183,7 +236,7 @@ def _as_built(model: nn.Module) -> bool:
 
 def _anatomy(model: nn.Module) -> tuple[list, dict]:
     """Return the layers with their geometry, and the shapes of all tensors."""
-    shaped = (nn.Conv1d, nn.MaxPool1d)
+    shaped = (nn.Conv1d, nn.ConvTranspose1d, nn.MaxPool1d)
     layers = [
         (name, type(m), m.extra_repr() if isinstance(m, shaped) else "")
         for name, m in model.named_modules()

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.support import file_server, refusal
-from tssbook import genome
+from tssbook import ucsc as ucsc_api
 from tssbook.download import MissingFile
 from tssbook.genome import (
     fetch_sequence,
@@ -178,7 +178,7 @@ def ucsc(cache, monkeypatch):
     with Ucsc() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        monkeypatch.setattr(genome, "UCSC", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setattr(ucsc_api, "UCSC", f"http://127.0.0.1:{server.server_port}")
         yield server
         server.shutdown()
         thread.join()
@@ -190,7 +190,9 @@ def test_ucsc_refuses(ucsc, cache):
         {"error": "can not find chrom='chrMX'", "statusCode": 400, "statusMessage": "Bad Request"}
     ).encode()
     message = refusal(lambda: fetch_sequence("chrMX", 0, 10))
-    assert message.startswith(f"UCSC refuses {genome.UCSC}/getData/sequence?genome=hg38;chrom=chrM")
+    assert message.startswith(
+        f"UCSC refuses {ucsc_api.UCSC}/getData/sequence?genome=hg38;chrom=chrM"
+    )
     assert "(can not find chrom='chrMX'); wanted" in message
     assert not (cache / "ucsc").exists()
 
@@ -223,7 +225,7 @@ def test_ucsc_gives_something_else(ucsc, cache, status, body, wanted):
 
 def test_an_answer_that_breaks_off(cache, monkeypatch):
     with file_server() as server:
-        monkeypatch.setattr(genome, "UCSC", server.url(""))
+        monkeypatch.setattr(ucsc_api, "UCSC", server.url(""))
         path = "/getData/sequence?genome=hg38;chrom=chrM;start=0;end=10"
         server.files[path] = b'{"dna": "GATCACAGGT"}'
         server.cut_after = 8
@@ -234,7 +236,7 @@ def test_an_answer_that_breaks_off(cache, monkeypatch):
 def test_no_network(cache, monkeypatch):
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
         port = server.server_port  # nobody answers there after this
-    monkeypatch.setattr(genome, "UCSC", f"http://127.0.0.1:{port}")
+    monkeypatch.setattr(ucsc_api, "UCSC", f"http://127.0.0.1:{port}")
     assert "refused" in refusal(lambda: fetch_sequence("chrM", 0, 10), MissingFile).lower()
 
 
