@@ -16,7 +16,7 @@ from tssbook.motifs import similarity
 
 __all__ = ["Recovery", "Simulation", "noise_ceiling", "recovery"]
 
-_MOST_SHIFT = 20  # a filter's centre can be so far from the motif's anchor
+_MOST_SHIFT = 32  # half of Puffin's filters of 51 bp, and from a motif's end to its anchor
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def recovery(
     -------
     Recovery
         A curve is compared with the truth over all tracks, where the best of all shifts by up to
-        20 bp counts: a filter's centre need not be the motif's anchor.
+        32 bp counts: a filter's centre need not be the motif's anchor.
     """
     matrices = [torch.as_tensor(pwm, dtype=torch.float64) for pwm in pwms]
     if not matrices or any(m.ndim != 2 or len(m) != 4 for m in matrices):
