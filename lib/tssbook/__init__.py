@@ -53,11 +53,13 @@ _MODULES = (
     "puffin_incremental",
     "mutagenesis",
     "pretrained",
+    "words",
     "filters",
     "plots",
     "display",
     "checks",
     "promoter_checks",
+    "puffin_checks",
 )
 
 __all__ = ["__version__", *_MODULES]
