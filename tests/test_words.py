@@ -69,8 +69,8 @@ def test_a_filter_says_most_at_its_word():
     with torch.no_grad():
         conv.weight.zero_()
     start_from_words(conv, ["ATGGCGGC"])
-    assert conv(x)[0, 0, 43].item() == pytest.approx(8 * 0.375 - 1)
-    assert (conv.bias == -1).all()
+    assert conv(x)[0, 0, 43].item() == pytest.approx(8 * 1.125 - 6)
+    assert (conv.bias == -6).all()
     assert not conv.weight[1:].any()
 
 

@@ -21,7 +21,7 @@ __all__ = ["enriched_words", "start_from_words"]
 
 _LONGEST = 10  # there are 4 ** width words
 _SHIFTS = range(-3, 4)
-_NOISE, _HEIGHT, _BIAS = 0.2, 0.5, -1.0
+_NOISE, _HEIGHT, _BIAS = 0.2, 1.5, -6.0
 
 
 def enriched_words(codes: np.ndarray, number: int, *, width: int = 8) -> pd.DataFrame:
@@ -86,9 +86,10 @@ def enriched_words(codes: np.ndarray, number: int, *, width: int = 8) -> pd.Data
 def start_from_words(conv: nn.Conv1d, words: Sequence[str]) -> None:
     """Let a layer's filters start from words instead of noise alone.
 
-    What noise there is shrinks to a fifth. In its middle each filter gets 0.375 for each letter
-    of its word and -0.125 for the others; filters without a word keep only the noise. Biases
-    become -1, so that most places are silent.
+    What noise there is shrinks to a fifth. In its middle each filter gets 1.125 for each letter
+    of its word and -0.375 for the others; filters without a word keep only the noise. Biases
+    become -6: of a word of eight letters six must fit for an answer above 0, so that a filter
+    is silent at nearly all places, and what it learns comes from the others.
 
     Parameters
     ----------
