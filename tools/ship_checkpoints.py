@@ -99,11 +99,16 @@ def store(name: str, model: Any, history: Any, variables: dict[str, Any], source
             "batch_size": batch_size,
             "torch": torch.__version__,
             "machine": f"{platform.machine()}, CPU, one thread",
-            "history": history.round(6).to_dict("list"),
+            "history": {column: _short(history[column]) for column in history},
         },
         metrics={"valid_loss": round(float(best["valid_loss"]), 6)},
     )
     print(f"{name}: validation loss {best['valid_loss']:.6f}")
+
+
+def _short(values: Any) -> list[float]:
+    """Five digits are enough for a loss of whatever size."""
+    return [v if isinstance(v, int) else float(f"{v:.5g}") for v in values.to_list()]
 
 
 def main() -> None:
