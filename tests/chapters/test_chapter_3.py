@@ -1,0 +1,156 @@
+"""Chapter 3 as a whole: what its text says of its numbers, and its numbers on real promoters.
+
+The chapter's cells run once, in default flags (nbval compares their outputs as well); the branch
+that trains is run on a few loci.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tools.notebooks import ROOT
+from tools.ship_checkpoints import run_cells
+from tssbook import checkpoints, puffin, simulate
+from tssbook.grammar import TRACKS
+
+CHAPTER = ROOT / "chapters" / "03-puffin.ipynb"
+NOISE = [f"simplenet-noise-{seed}" for seed in (1, 2, 3)]
+needs_mirror = pytest.mark.skipif(
+    "TSSBOOK_MIRROR" not in os.environ,
+    reason="the published weights and real promoters are in a folder that TSSBOOK_MIRROR names",
+)
+
+
+@pytest.fixture(scope="module")
+def chapter() -> dict[str, Any]:
+    """The variables of the chapter after a run in default flags."""
+    return run_cells(CHAPTER)
+
+
+def test_data_set_from_files_is_what_was_simulated(chapter):
+    rows, inside, sim = chapter["rows"], chapter["inside"], chapter["sim"]
+    assert len(rows) > 1_100
+    np.testing.assert_array_equal(chapter["codes"][inside], sim.sequences[rows])
+    np.testing.assert_array_equal(chapter["tracks"][inside], sim.tracks[rows])
+
+
+def test_highest_peak_is_often_elsewhere(chapter):
+    highest = chapter["highest"]
+    assert np.mean(highest == 0) < 0.5
+    assert np.mean(np.abs(highest) > 20) > 0.2
+
+
+def test_test_chromosomes_were_not_trained_on(chapter):
+    assert set(chapter["sim"].loci["chrom"].iloc[chapter["split"].test]) == {"chr8", "chr9"}
+    for name in ("simplenet", *NOISE):
+        assert "seed 17" in checkpoints.describe(name)["training"]["data"]
+
+
+def test_profile_reaches_85_percent_of_the_ceiling_in_every_track(chapter):
+    table = chapter["profile_table"]
+    assert chapter["reached"] / chapter["possible"] > 0.95
+    assert (table["model"] > 0.85 * table["ceiling"]).all()
+    assert (table["model"] < table["ceiling"] + 0.01).all()
+
+
+def test_all_ten_planted_motifs_are_recovered(chapter):
+    by_truth = chapter["by_truth"]
+    assert by_truth["motif"].to_list() == list(simulate.truth().names)
+    assert ((by_truth["r"] > 0.8) | (by_truth["p"] < 1e-3)).all()
+    assert (by_truth["p"] < 1e-3).all()
+    curves = by_truth.set_index("motif")["curve_r"]
+    assert (curves.drop("Long Inr") > 0.9).all()
+    assert 0.75 < curves["Long Inr"] < 0.9  # its broad part on the other strand is lost
+
+
+def test_prediction_is_not_strand_symmetric_until_the_kernels_are_tied(chapter):
+    x, turned = chapter["random"], chapter["turned"]
+    flip = puffin.reverse_complement_tracks
+    with torch.no_grad():
+        for net, low, high in ((chapter["net"], 0.05, 10), (chapter["tied"], 0, 1e-5)):
+            one, other = net(x), flip(net(turned))
+            assert low <= (one - other).abs().max() / one.abs().max() < high
+
+
+def test_loss_ignores_height_and_punishes_a_shift(chapter):
+    losses = pd.DataFrame(chapter["losses"]).T
+    shape, amount = losses["shape"], losses["amount (weighted)"]
+    assert shape["three times as high"] == pytest.approx(shape["as predicted"], rel=1e-3)
+    assert amount["three times as high"] > 1.2 * amount["as predicted"]
+    assert shape["flat"] > shape["moved by 10 bp"] > 0.4 * shape["flat"]
+    assert shape["as predicted"] < 0.3 * shape["flat"]
+
+
+def test_live_training_follows_its_recipe(chapter, monkeypatch, tmp_path):
+    """The TRAIN branch, on 60 loci: from words and from noise, twice the same weights."""
+    monkeypatch.chdir(tmp_path)
+    space, sim = chapter["trained"].__globals__, chapter["sim"]
+    few = np.flatnonzero(sim.loci["chrom"].isin(["chr1", "chr10"]))[:60]
+    monkeypatch.setitem(space, "TRAIN", ["a", "b", "c"])
+    monkeypatch.setitem(space, "EPOCHS", 1)
+    monkeypatch.setitem(space, "TIDY", 1)
+    monkeypatch.setitem(
+        space, "data_set",
+        lambda: (sim.sequences[few], sim.tracks[few], sim.loci["chrom"].iloc[few]),
+    )  # fmt: skip
+    (one, history), (same, _), (noise, _) = (
+        chapter["trained"](name, 5, from_words)
+        for name, from_words in (("a", True), ("b", True), ("c", False))
+    )
+    pairs = zip(one.parameters(), same.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert not torch.equal(one.conv.weight, noise.conv.weight)
+    assert one.conv.weight.abs().max() > 2 * noise.conv.weight.abs().max()  # a word's letters
+    assert history.attrs["from_words"] is True
+    assert set(history) >= {
+        f"train_{term}" for term in ("profile", "counts", "smoothness", "effects", "motifs")
+    }
+
+
+def test_start_from_noise_misses_the_weak_motifs(chapter):
+    table = pd.DataFrame(chapter["similarity"]).set_axis(simulate.truth().names)
+    assert (table["simplenet"] > 0.8).all()
+    weak = ["YY1", "ZNF143", "Long Inr"]
+    noise = [name.removeprefix("simplenet-") for name in NOISE]
+    assert (table.loc[weak, noise].max(axis=1) < 0.8).all()
+    assert (table.drop(weak)[noise].max(axis=1) > 0.8).all()
+    rises = pd.Series(chapter["rises"])
+    assert (rises > 0).all()
+    assert set(rises.nsmallest(3).index) == set(weak)
+    assert (rises[["YY1", "Long Inr"]] < 1.5e-3 * chapter["whole"]).all()
+
+
+def test_consensus_finds_what_most_trainings_found(chapter):
+    agreement = chapter["agreement"]
+    strong = agreement["planted"].str.split(", ").explode()
+    assert set(strong) >= {"TATA", "ETS", "SP", "NFY"}
+    assert not set(strong) & {"YY1", "Long Inr"}
+
+
+def test_mutations_are_exact_and_sit_in_the_box(chapter):
+    assert chapter["error"] < 1e-4
+    assert chapter["changes"].shape == (1, 4, 4650, len(TRACKS))
+
+
+@needs_mirror
+def test_published_network_on_real_promoters(chapter):
+    main, real = chapter["main"], chapter["real"]
+    assert len(main) == len(real["x"]) == 237
+    assert main.sum() == 126
+    distance = chapter["distance"]
+    assert np.median(distance["main promoters"]) == pytest.approx(18.5, abs=3)
+    assert np.mean(distance["main promoters"] <= 50) == pytest.approx(2 / 3, abs=0.04)
+    control = [np.mean(distance[f"shuffled, seed {seed}"] <= 50) for seed in range(3)]
+    assert np.mean(control) < 0.1
+
+
+@needs_mirror
+def test_published_network_on_gro_cap_of_chromosome_22(chapter):
+    assert len(chapter["r_real"]) == 12
+    assert float(chapter["r_real"].mean()) == pytest.approx(0.58, abs=0.02)

@@ -1,0 +1,49 @@
+"""The solutions of Chapter 3, run once: the checks accept them, and their text is true.
+
+Trainings differ in their last digits from one processor to the next, so nbval does not compare
+what comes from them; here it is held to what the text says of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tools.notebooks import ROOT
+from tools.ship_checkpoints import run_cells
+
+
+@pytest.fixture(scope="module")
+def solutions() -> dict[str, Any]:
+    return run_cells(ROOT / "solutions" / "03-puffin.ipynb")
+
+
+@pytest.mark.parametrize("exercise", ["first", "second", "third"])
+def test_check_accepts_the_solution(solutions, exercise):
+    assert solutions[exercise].passed, solutions[exercise].message
+
+
+def test_silenced_filter_is_tata_and_acts_on_its_own_strand(solutions):
+    assert solutions["motif"] == "TATA"
+    change = solutions["changes"].sum(0)
+    assert (change[:5] < -500).all()
+    assert (change[5:] > -100).all()
+    strength = solutions["strength"]
+    assert (strength[solutions["top_loci"]] > 0.3).sum() >= 3  # most of them
+    assert strength[solutions["top_loci"]].mean() > 2 * strength.mean()
+
+
+def test_squared_errors_end_in_silence(solutions):
+    table = solutions["squares_table"]
+    assert table.loc["KL", "profile r"] > 0.2
+    assert not table.loc["MSE", "profile r"] > 0.2
+    assert table.loc["MSE", "mean"] < 0.1 * table.loc["measured", "mean"]
+    silent, trained = table.loc[["all zero", "MSE"], "mean squared error"]
+    assert trained > 0.9 * silent
+
+
+def test_peak_follows_the_box(solutions):
+    assert np.median(solutions["behind"]) == pytest.approx(30, abs=1)
+    assert np.isin(solutions["behind"], range(25, 36)).mean() > 0.8
