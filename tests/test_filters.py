@@ -166,14 +166,7 @@ def test_tomtom_compares_frequencies_only(wrong, targets):
         tomtom([], targets)
 
 
-def test_jaspar_without_the_package(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pyjaspar", None)
-    with pytest.raises(ModuleNotFoundError, match=r'pip install "tssbook\[motifs\]"'):
-        jaspar_names([truth().pwms[0]])
-
-
 def test_names_from_jaspar():
-    pytest.importorskip("pyjaspar", reason="the extra motifs is not installed")
     motifs = jaspar()
     assert len(motifs) > 800
     assert all(torch.allclose(m.sum(0), torch.ones(1, dtype=m.dtype)) for m in motifs.values())

@@ -181,19 +181,10 @@ def jaspar() -> dict[str, Tensor]:
     ``"NFYA MA0060.4"``. Motifs that no transcription factor binds, such as splice sites, are
     not among them.
 
-    Raises
-    ------
-    ModuleNotFoundError
-        If pyjaspar, which carries the database, is not installed.
-
-    Source: JASPAR (https://jaspar.elixir.no), licence CC BY 4.0.
+    Source: JASPAR (https://jaspar.elixir.no), licence CC BY 4.0, carried by the package pyjaspar.
     """
-    try:
-        from pyjaspar import jaspardb
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f'jaspar needs {error.name}: pip install "tssbook[motifs]" (60 MB).', name=error.name
-        ) from error
+    from pyjaspar import jaspardb  # slow to import, and needed here alone
+
     database = jaspardb(release=_JASPAR)
     try:
         found = database.fetch_motifs(collection="CORE", tax_group=["vertebrates"])
@@ -227,8 +218,6 @@ def jaspar_names(pwms: Sequence[Tensor | np.ndarray]) -> pd.DataFrame:
 
     Raises
     ------
-    ModuleNotFoundError
-        If pyjaspar is not installed.
     ValueError
         If a matrix is none of frequencies.
     """
