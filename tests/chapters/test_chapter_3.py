@@ -78,6 +78,12 @@ def test_prediction_is_not_strand_symmetric_until_the_kernels_are_tied(chapter):
             assert low <= (one - other).abs().max() / one.abs().max() < high
 
 
+def test_totals_are_in_order_and_too_low(chapter):
+    calibration = chapter["calibration"]
+    assert (calibration["r of the logarithms"] > 0.97).all()
+    assert calibration["predicted / measured, median"].between(0.6, 0.85).all()
+
+
 def test_loss_ignores_height_and_punishes_a_shift(chapter):
     losses = pd.DataFrame(chapter["losses"]).T
     shape, amount = losses["shape"], losses["amount (weighted)"]
