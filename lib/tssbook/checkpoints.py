@@ -372,7 +372,7 @@ def _build(cls: type[Model], files: tuple[Path, Path], about: Mapping[str, Any])
         with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
             with torch.device("meta"):  # shapes without memory, however large the config says
                 shapes = cls(**about["config"]).state_dict()
-            _compare(state, shapes, tensors, cls.__name__)
+            require_fit(state, shapes, tensors, cls.__name__)
             model = cls(**about["config"])
     except CheckpointError:
         raise
@@ -384,9 +384,16 @@ def _build(cls: type[Model], files: tuple[Path, Path], about: Mapping[str, Any])
     return model.eval()
 
 
-def _compare(
-    found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], where: Path, model: str
+def require_fit(
+    found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], where: str | Path, model: str
 ) -> None:
+    """Refuse tensors that have other names or shapes than those of a model, for the first of them.
+
+    Raises
+    ------
+    CheckpointError
+        It names the tensor, the file (``where``) and the model.
+    """
     for key in wanted | found:
         has, needs = (_kind(tensors.get(key)) for tensors in (found, wanted))
         if has != needs:

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tssbook.batches import predict
-from tssbook.checkpoints import CheckpointError, Pretrained
+from tssbook.checkpoints import CheckpointError, Pretrained, require_fit
 from tssbook.procapnet_files import read_encode, read_multimolecule
 
 __all__ = [
@@ -417,11 +417,7 @@ def _filled(cls: type[ProCapNet], tensors: dict[str, Tensor], where: str) -> Pro
     _refuse_controls(tensors, n_filters, where)
     with torch.device("meta"):  # shapes without memory and without random numbers
         model = cls(n_filters, _LAYERS)
-    wanted = model.state_dict()
-    for key in wanted | tensors:
-        has, needs = (_kind(state.get(key)) for state in (tensors, wanted))
-        if has != needs:
-            raise CheckpointError(f"{key}: {where} has {has}, ProCapNet needs {needs}")
+    require_fit(tensors, model.state_dict(), where, "ProCapNet")
     owned = {
         key: tensor.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
         for key, tensor in tensors.items()
@@ -442,9 +438,3 @@ def _refuse_controls(tensors: dict[str, Tensor], n_filters: int, where: str) -> 
             f"{n_filters + extra[0]} channels, {extra[0]} more than the {n_filters} filters), and "
             f"ProCapNet has none: wanted a model trained with n_control_tracks=0"
         )
-
-
-def _kind(tensor: Tensor | None) -> str:
-    if tensor is None:
-        return "no such tensor"
-    return f"shape {tuple(tensor.shape)}{'' if tensor.is_floating_point() else ' of integers'}"

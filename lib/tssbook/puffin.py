@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tssbook.checkpoints import CheckpointError, Pretrained, read_tensors
+from tssbook.checkpoints import CheckpointError, Pretrained, read_tensors, require_fit
 from tssbook.download import fetch
 from tssbook.grammar import TRACKS
 from tssbook.longconv import LongConv1d
@@ -204,7 +204,6 @@ def _require_context(x: Tensor) -> None:
 
 def _filled(model: Net, tensors: dict[str, Tensor], path: str | Path) -> Net:
     """Fill a network from a foreign file, all or nothing, and put it into evaluation mode."""
-    name, wanted = type(model).__name__, model.state_dict()
     if "conv_sim.weight" in tensors and isinstance(model, SimpleNet):
         raise CheckpointError(
             f"{path} has conv_sim.weight, which only Puffin has and not SimpleNet: "
@@ -215,13 +214,7 @@ def _filled(model: Net, tensors: dict[str, Tensor], path: str | Path) -> Net:
             f"{path} has no conv_sim.weight, which Puffin needs: load it with "
             f"SimpleNet.from_source if it comes from stage 1"
         )
-    for key in wanted | tensors:
-        has, needs = (
-            f"shape {tuple(state[key].shape)}" if key in state else "no such tensor"
-            for state in (tensors, wanted)
-        )
-        if has != needs:
-            raise CheckpointError(f"{key}: {path} has {has}, {name} needs {needs}")
+    require_fit(tensors, model.state_dict(), path, type(model).__name__)
     model.load_state_dict(tensors, strict=True)
     return model.eval()
 
