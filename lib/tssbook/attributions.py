@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from tssbook.batches import on_device
+from tssbook.procapnet import to_proba
 from tssbook.sequence import decode
 
 __all__ = ["Attributions", "CountHead", "ProfileHead", "attribute"]
@@ -109,7 +110,7 @@ class ProfileHead(_Head):
         require_one(x)
         with torch.no_grad():
             profile, _ = run(model, as_input(model, x))
-        proba = profile.flatten(1).softmax(-1).reshape(profile.shape)
+        proba = to_proba(profile)
         self.register_buffer("weights", proba - proba.mean())
 
     def forward(self, x: Tensor) -> Tensor:

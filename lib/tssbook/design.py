@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tssbook.attributions import as_input, require_one, run
 from tssbook.batches import on_device, resolve_device
+from tssbook.procapnet import to_proba
 from tssbook.sequence import decode
 
 __all__ = ["Design", "Strands", "flip_strand"]
@@ -185,7 +186,7 @@ def _probabilities(
     with on_device(model, device):
         model.eval()
         profile, _ = run(model, as_input(model, x))
-    plus, minus = profile.double().flatten(1).softmax(-1).reshape(profile.shape).sum(-1)[0].tolist()
+    plus, minus = to_proba(profile.double()).sum(-1)[0].tolist()
     return plus, minus
 
 
