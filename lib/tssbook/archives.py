@@ -6,7 +6,6 @@ for ``valid``. It is read and written in pieces: the one-hot numbers are never i
 
 from __future__ import annotations
 
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tssbook.datasets import Split, one_hot_codes
+from tssbook.download import written_whole
 
 __all__ = ["Archive", "read_npz", "write_npz"]
 
@@ -57,19 +57,13 @@ def write_npz(
         raise ValueError(
             f"codes are {codes.shape} and tracks {tracks.shape}; wanted (N, L) and (N, T, L)."
         )
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     rng = np.random.default_rng(seed)
     rows = {"train": rng.permutation(split.train), "valid": rng.permutation(split.valid)}
-    try:
-        with zipfile.ZipFile(part, "w") as archive:
-            for key in _KEYS:
-                name, kind = key.split("_")
-                array = codes if kind == "seqs" else tracks
-                _write(archive, key, array, rows[name])
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with written_whole(Path(path)) as beside, zipfile.ZipFile(beside, "w") as archive:
+        for key in _KEYS:
+            name, kind = key.split("_")
+            array = codes if kind == "seqs" else tracks
+            _write(archive, key, array, rows[name])
 
 
 def _write(archive: zipfile.ZipFile, key: str, array: np.ndarray, rows: np.ndarray) -> None:

@@ -28,6 +28,7 @@ import tomllib
 import urllib.request
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import lru_cache
 from http.client import HTTPException, HTTPResponse
@@ -144,6 +145,23 @@ def write_whole(contents: Mapping[Path, bytes]) -> None:
             temporary.replace(path)
     except BaseException:
         _remove(beside.values())
+        raise
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a file to write beside ``path``; it becomes ``path`` at the end, or is removed.
+
+    For what is too large for :func:`write_whole`.
+    """
+    beside = _beside(path, f".{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        yield beside
+        with beside.open("rb+") as file:
+            _to_disk(file)
+        beside.replace(path)
+    except BaseException:
+        _remove([beside])
         raise
 
 

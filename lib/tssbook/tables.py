@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-__all__ = ["NoIntervals", "read_bed", "read_table", "read_tss", "require"]
+__all__ = ["NoIntervals", "lines", "read_bed", "read_table", "read_tss", "require", "whole_number"]
 
 _BED = ("chrom", "start", "end", "name", "score", "strand")
 
@@ -48,7 +49,7 @@ def read_bed(path: str | Path) -> pd.DataFrame:
     """
     rows: list[list[str | int]] = []
     n_columns = 3
-    for number, line in _lines(path):
+    for number, line in lines(path):
         fields = line.split("\t") if "\t" in line else line.split()
         if line.startswith("#") or not fields or fields[0].split()[:1] in (["track"], ["browser"]):
             continue
@@ -67,7 +68,7 @@ def read_bed(path: str | Path) -> pd.DataFrame:
 
 def _interval(fields: Sequence[str], where: str) -> list[str | int]:
     chrom, start, end, *others = fields
-    first, last = _integer(start, "start", where), _integer(end, "end", where)
+    first, last = whole_number(start, "start", where), whole_number(end, "end", where)
     if first < 0:
         raise ValueError(f"{where} has the start {first}; wanted 0 or more.")
     if last <= first:
@@ -77,14 +78,15 @@ def _interval(fields: Sequence[str], where: str) -> list[str | int]:
     return [chrom, first, last, *others]
 
 
-def _integer(text: str, name: str, where: str) -> int:
+def whole_number(text: str, name: str, where: str) -> int:
+    """Read a whole number; ``name`` and ``where`` are for the sentence of the ValueError."""
     if not re.fullmatch(r"-?[0-9]+", text):
         raise ValueError(f"{where} has the {name} {text!r}; wanted a whole number.")
     return int(text)
 
 
-def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """Yield the number and the text of each line that is not blank."""
+def lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Yield the number and the text of each line that is not blank; compressed files too."""
     with Path(path).open("rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
     with (gzip.open if compressed else open)(path, "rt", encoding="utf-8") as file:
@@ -92,6 +94,8 @@ def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
             for number, line in enumerate(file, 1):
                 if text := line.rstrip("\r\n"):
                     yield number, text
+        except zlib.error as error:
+            raise ValueError(f"{path} is damaged ({error}): get it again.") from error
         except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
             raise ValueError(f"{path} cannot be read as text ({error}).") from error
 
@@ -117,7 +121,7 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
         The table is empty, a name is missing from the header, or a line has more or fewer
         columns than the header.
     """
-    rows = {n: line.split("\t") for n, line in _lines(path) if not line.startswith("#")}
+    rows = {n: line.split("\t") for n, line in lines(path) if not line.startswith("#")}
     if len(rows) < 2:
         raise ValueError(f"{path} has {len(rows)} lines; wanted a header and at least one row.")
     header = rows.pop(next(iter(rows)))
@@ -158,7 +162,7 @@ def read_tss(path: str | Path) -> pd.DataFrame:
     table = read_table(path, ["chr", "TSS", "strand"])
     for number, text, strand in zip(table.index, table["TSS"], table["strand"], strict=True):
         where = f"Line {number} of {path}"
-        if _integer(text, "TSS", where) < 0:
+        if whole_number(text, "TSS", where) < 0:
             raise ValueError(f"{where} has the TSS {text}; wanted 0 or more.")
         if strand not in ("+", "-"):
             raise ValueError(f"{where} has the strand {strand!r}; wanted '+' or '-'.")

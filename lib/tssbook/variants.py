@@ -13,7 +13,6 @@ columns count, which are plain text.
 from __future__ import annotations
 
 import os
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -28,11 +27,12 @@ from tqdm import tqdm
 
 from tssbook.batches import on_device
 from tssbook.datasets import one_hot_codes
+from tssbook.download import written_whole
 from tssbook.fasta import Fasta, known
 from tssbook.genome import padding
 from tssbook.procapnet import to_proba
 from tssbook.sequence import ALPHABET
-from tssbook.tables import _integer, _lines
+from tssbook.tables import lines, whole_number
 
 __all__ = ["score"]
 
@@ -143,24 +143,21 @@ def score(
 
 def _variants(path: Path) -> Iterator[_Variant]:
     """Yield every alternative allele of a VCF, in the order of the file."""
-    try:
-        for number, line in _lines(path):
-            if line.startswith("#"):
-                continue
-            where, fields = f"Line {number} of {path}", line.split("\t", 5)
-            if len(fields) < 5:
-                raise ValueError(
-                    f"{where} has {len(fields)} columns; wanted at least 5, separated by tabs: "
-                    "CHROM, POS, ID, REF, ALT."
-                )
-            chrom, text, name, ref, alts = fields[:5]
-            position = _integer(text, "POS", where)
-            if position < 1:
-                raise ValueError(f"{where} has the POS {position}; wanted 1 or more.")
-            for alt in alts.split(","):
-                yield _Variant(number, chrom, position - 1, name, ref.upper(), alt.upper())
-    except zlib.error as error:
-        raise ValueError(f"{path} is damaged ({error}): get it again.") from error
+    for number, line in lines(path):
+        if line.startswith("#"):
+            continue
+        where, fields = f"Line {number} of {path}", line.split("\t", 5)
+        if len(fields) < 5:
+            raise ValueError(
+                f"{where} has {len(fields)} columns; wanted at least 5, separated by tabs: "
+                "CHROM, POS, ID, REF, ALT."
+            )
+        chrom, text, name, ref, alts = fields[:5]
+        position = whole_number(text, "POS", where)
+        if position < 1:
+            raise ValueError(f"{where} has the POS {position}; wanted 1 or more.")
+        for alt in alts.split(","):
+            yield _Variant(number, chrom, position - 1, name, ref.upper(), alt.upper())
 
 
 def _require_whole(path: Path) -> None:
@@ -331,16 +328,8 @@ def _require_writable(out: Path, inputs: tuple[Path, ...]) -> None:
 
 
 def _write(tables: Iterator[pd.DataFrame], out: Path) -> Path:
-    """Write the tables as one, beside the goal; rename at the end, so it is whole or not there."""
-    beside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("w", encoding="utf-8", newline="") as file:
-            for number, table in enumerate(tables):
-                table.to_csv(file, sep="\t", index=False, header=not number, float_format="%.6g")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(out)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    """Write the tables as one."""
+    with written_whole(out) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        for number, table in enumerate(tables):
+            table.to_csv(file, sep="\t", index=False, header=not number, float_format="%.6g")
     return out
