@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     (built,) = folder.glob("tssbook-*.whl")
     return built
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """The folder of real files; without it the test is skipped, but not in CI."""
+    folder = os.environ.get("TSSBOOK_MIRROR", "")
+    if not folder and "CI" not in os.environ:
+        pytest.skip("TSSBOOK_MIRROR names no mirror folder")
+    return Path(folder)
 
 
 @pytest.fixture

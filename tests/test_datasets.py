@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -25,16 +24,6 @@ from tssbook.datasets import (
     split_by_chromosome,
 )
 from tssbook.sequence import codes, decode, one_hot
-
-
-@pytest.fixture
-def mirror() -> Path:
-    """The folder of real files; without it the test is skipped, but not in CI."""
-    folder = os.environ.get("TSSBOOK_MIRROR", "")
-    if not folder and "CI" not in os.environ:
-        pytest.skip("TSSBOOK_MIRROR names no mirror folder")
-    return Path(folder)
-
 
 # --- splits -------------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +17,6 @@ from tssbook.sequence import codes
 from tssbook.simulate import FILES, TRACKS, simulate, write_files
 
 L = 4650
-
-
-@pytest.fixture
-def mirror() -> Path:
-    """The folder of real files; without it the test is skipped, but not in CI."""
-    folder = os.environ.get("TSSBOOK_MIRROR", "")
-    if not folder and "CI" not in os.environ:
-        pytest.skip("TSSBOOK_MIRROR names no mirror folder")
-    return Path(folder)
 
 
 def table(*loci: tuple[str, int, str]) -> pd.DataFrame:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -37,15 +36,6 @@ def fasta(tmp_path: Path) -> Path:
     path = tmp_path / "genome.fa"
     path.write_text(f">chr1\n{CHR1[:6]}\n{CHR1[6:].lower()}\n>chr2\nGGGN\n")
     return path
-
-
-@pytest.fixture
-def mirror() -> Path:
-    """The folder of real files; without it the test is skipped, but not in CI."""
-    folder = os.environ.get("TSSBOOK_MIRROR", "")
-    if not folder and "CI" not in os.environ:
-        pytest.skip("TSSBOOK_MIRROR names no mirror folder")
-    return Path(folder)
 
 
 # --- tables -------------------------------------------------------------------------------------

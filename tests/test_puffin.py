@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 
 import pytest
@@ -149,11 +148,8 @@ def test_published_file_of_ones_own(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def published() -> Puffin:
-    folder = os.environ.get("TSSBOOK_MIRROR", "")
-    if not folder and "CI" not in os.environ:
-        pytest.skip("TSSBOOK_MIRROR names no mirror folder")
-    return Puffin.from_published(Path(folder) / "puffin.pth")
+def published(mirror: Path) -> Puffin:
+    return Puffin.from_published(mirror / "puffin.pth")
 
 
 def test_published_weights(published):

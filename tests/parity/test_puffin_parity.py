@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -79,10 +76,7 @@ def test_predictions_and_gradients(make, theirs):
         assert error(ours, other) < 1e-5
 
 
-def test_published_weights_predict_the_same():
-    folder = os.environ.get("TSSBOOK_MIRROR", "")
-    if not folder and "CI" not in os.environ:
-        pytest.skip("TSSBOOK_MIRROR names no mirror folder")
-    net, x = Puffin.from_published(Path(folder) / "puffin.pth"), sequences(1, 4650)
+def test_published_weights_predict_the_same(mirror):
+    net, x = Puffin.from_published(mirror / "puffin.pth"), sequences(1, 4650)
     with torch.no_grad():
         assert error(net(x), their_puffin(net, x)) < 1e-5
