@@ -45,6 +45,8 @@ _MODULES = (
     "longconv",
     "puffin",
     "batches",
+    "procap_data",
+    "procap_simulation",
     "procapnet_files",
     "procapnet",
     "procapnet_fast",
