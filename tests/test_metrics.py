@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tssbook.metrics import bootstrap_interval, mse, pearson_r, r2
+from tssbook.metrics import bootstrap_interval, jsd, mse, pearson_r, r2
 
 
 def numbers(*values) -> torch.Tensor:
@@ -40,6 +40,25 @@ def test_r2():
     assert r2(numbers(2, 2, 2), target).item() == 0  # no better than the mean
     assert r2(numbers(1, 2, 4), target).item() == pytest.approx(0.5)  # 1 - 1 / 2
     assert r2(numbers(3, 2, 1), target).item() == pytest.approx(-3)  # 1 - (4 + 0 + 4) / 2
+
+
+def test_jsd():
+    assert jsd(numbers(1, 3), numbers(2, 6)).item() == 0  # the same shares
+    # Disjoint: entropy of (1/2, 1/2) is ln 2, those of (1, 0) and (0, 1) are 0.
+    assert jsd(numbers(1, 0), numbers(0, 5)).item() == pytest.approx(math.sqrt(math.log(2)))
+    # Mean of (1, 0) and (1/2, 1/2) is (3/4, 1/4); its entropy 0.56234, half of ln 2 is 0.34657.
+    assert jsd(numbers(1, 0), numbers(1, 1)).item() == pytest.approx(math.sqrt(0.21576), abs=1e-4)
+
+
+def test_jsd_is_not_defined_without_anything_counted():
+    found = jsd(torch.tensor([[1.0, 1], [1, 1]]), torch.tensor([[0.0, 0], [1, 1]]))
+    assert found[0].isnan()
+    assert found[1] == 0
+
+
+def test_jsd_refuses_negative_values():
+    with pytest.raises(ValueError, match="negative values"):
+        jsd(numbers(1, -1), numbers(1, 1))
 
 
 def test_the_axis_changes_the_number():

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tssbook.activity import rates
 from tssbook.grammar import REACH, TRACKS, truth
+from tssbook.metrics import jsd, pearson_r
 from tssbook.motifs import similarity
 
 __all__ = ["Recovery", "Simulation", "noise_ceiling", "recovery"]
@@ -79,31 +80,15 @@ def noise_ceiling(simulation: Simulation) -> pd.DataFrame:
             seen = simulation.mappable[row]
             expected = rates(simulation.sequences[row : row + 1])[0][:, seen].astype(np.float64)
             counted = reads[:, seen].astype(np.float64)
-            scores.append((_correlations(expected, counted), _distances(expected, counted)))
+            both = torch.from_numpy(expected), torch.from_numpy(counted)
+            scores.append(torch.stack([pearson_r(*both), jsd(*both)]))
             totals.append((np.log1p(expected.sum(1)), np.log1p(counted.sum(1))))
-        r, jsd = np.nanmean(np.array(scores), axis=0)
+        r, distance = torch.stack(scores).nanmean(0).tolist()
         logs = np.array(totals)  # (N, 2, T)
         for t, track in enumerate(TRACKS):
             counts_r = np.corrcoef(logs[:, 0, t], logs[:, 1, t])[0, 1]
-            best[track] = {"pearson_r": r[t], "jsd": jsd[t], "counts_r": counts_r}
+            best[track] = {"pearson_r": r[t], "jsd": distance[t], "counts_r": counts_r}
     return pd.DataFrame(best).T
-
-
-def _correlations(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Pearson correlation of each row, NaN where nothing was counted."""
-    p, q = p - p.mean(1, keepdims=True), q - q.mean(1, keepdims=True)
-    norm = np.sqrt((p * p).sum(1) * (q * q).sum(1))
-    return np.where(norm > 0, (p * q).sum(1) / np.where(norm > 0, norm, 1), np.nan)
-
-
-def _distances(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Jensen-Shannon distance of each row's profiles, NaN where nothing was counted."""
-    counted = q.sum(1)
-    p, q = p / p.sum(1, keepdims=True), q / np.maximum(counted, 1)[:, None]
-    middle = (p + q) / 2
-    halves = [a * np.log(np.where(a > 0, a, 1) / np.where(a > 0, middle, 1)) for a in (p, q)]
-    divergence = np.maximum(sum(half.sum(1) for half in halves) / 2, 0)
-    return np.where(counted > 0, np.sqrt(divergence), np.nan)
 
 
 @dataclass(frozen=True)

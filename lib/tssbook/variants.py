@@ -30,6 +30,7 @@ from tssbook.datasets import one_hot_codes
 from tssbook.download import written_whole
 from tssbook.fasta import Fasta, known
 from tssbook.genome import padding
+from tssbook.metrics import jsd
 from tssbook.procapnet import to_proba
 from tssbook.sequence import ALPHABET
 from tssbook.tables import lines, whole_number
@@ -270,7 +271,7 @@ def _scored(
             "ref": [v.ref for v in some],
             "alt": [v.alt for v in some],
             "delta_log_counts": (after - before).numpy(),
-            "jsd": _distance(p, q).numpy(),
+            "jsd": jsd(p.flatten(1), q.flatten(1)).numpy(),
             "strand_before": _strand(p),
             "strand_after": _strand(q),
             "padded": padding(fasta, around)[row],
@@ -295,16 +296,6 @@ def _predicted(model: nn.Module, codes: np.ndarray, place: torch.device) -> tupl
     if not (profile.isfinite().all() and count.isfinite().all()):
         raise ValueError("The model predicts NaN or infinity: its weights are not sound.")
     return to_proba(profile), count[:, 0]
-
-
-def _distance(p: Tensor, q: Tensor) -> Tensor:
-    """Jensen-Shannon distance of profiles ``(N, 2, L_out)``: ``(N,)``, natural logarithm.
-
-    The root of what the mean's entropy exceeds the mean entropy by.
-    """
-    entropy = torch.special.entr
-    excess = (entropy((p + q) / 2) - (entropy(p) + entropy(q)) / 2).sum((1, 2))
-    return excess.clamp(min=0).sqrt()
 
 
 def _strand(p: Tensor) -> np.ndarray:
