@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pyBigWig
 import pytest
 import torch
 
-from tssbook.procap_data import LENGTH, OUTPUT, WindowBatches, Windows
+from tssbook.procap_data import LENGTH, OUTPUT, WindowBatches, Windows, read_windows
 from tssbook.sequence import decode
 
 W = 2514
@@ -121,3 +122,65 @@ def test_windows_too_short():
 def test_numbers_out_of_range(wrong):
     with pytest.raises(ValueError, match="wanted 1 or more"):
         WindowBatches(windows(), **({"batch_size": 2} | wrong))
+
+
+# --- from files -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A chromosome of 9,000 bp, both strands' reads, mappability, peaks and background."""
+    letters = "".join(np.random.default_rng(1).choice(list("ACGT"), 9000))
+    (tmp_path / "genome.fa").write_text(f">chr1\n{letters}\n")
+    tracks = {"plus.bw": np.arange(9000.0), "minus.bw": -np.arange(9000.0) - 1}
+    tracks["k36.bw"] = np.where(np.arange(9000) % 10 == 3, 0.5, 1.0)
+    for name, values in tracks.items():
+        with pyBigWig.open(str(tmp_path / name), "w") as file:
+            file.addHeader([("chr1", 9000)])
+            file.addEntries("chr1", 0, values=values.tolist(), span=1, step=1)
+    (tmp_path / "peaks.bed").write_text("chr1\t3000\t3101\nchr1\t500\t600\n")
+    (tmp_path / "background.bed").write_text("chr1\t6000\t6001\n")
+    return tmp_path, letters
+
+
+def test_read_windows_around_the_middles(files):
+    folder, letters = files
+    bigwigs = [folder / "plus.bw", folder / "minus.bw"]
+    found = read_windows(
+        folder / "genome.fa", bigwigs, folder / "peaks.bed", folder / "background.bed",
+        mappability=folder / "k36.bw",
+    )  # fmt: skip
+    start = 3050 - W // 2
+    assert found.peak.tolist() == [True, True, False]
+    assert "".join("ACGT"[c] for c in found.codes[0]) == letters[start : start + W]
+    np.testing.assert_array_equal(found.reads[0, 0], np.arange(start, start + W))
+    np.testing.assert_array_equal(found.reads[0, 1], np.arange(start, start + W) + 1)
+    np.testing.assert_array_equal(found.mappable[0], np.arange(start, start + W) % 10 != 3)
+    outside = W // 2 - 550  # the second window begins before the chromosome
+    assert (found.codes[1, :outside] == 4).all()
+    assert not found.mappable[1, :outside].any()
+    x, counts, mask = next(iter(WindowBatches(found, batch_size=3)))
+    assert counts[2, 0, 500] == 6000
+    assert len(x) == len(mask) == 3
+
+
+def test_read_windows_without_mappability_masks_nothing_inside(files):
+    folder, _ = files
+    bigwigs = [folder / "plus.bw", folder / "minus.bw"]
+    found = read_windows(folder / "genome.fa", bigwigs, folder / "peaks.bed", jitter=0)
+    assert found.codes.shape == (2, LENGTH)
+    assert found.mappable[0].all()
+    assert found.peak.all()
+
+
+def test_read_windows_refuses_one_strand_and_another_assembly(files):
+    folder, _ = files
+    two = [folder / "plus.bw", folder / "minus.bw"]
+    with pytest.raises(ValueError, match="1 bigWigs; wanted the"):
+        read_windows(folder / "genome.fa", two[:1], folder / "peaks.bed")
+    (folder / "other.bed").write_text("chr1\t9000\t9100\n")
+    with pytest.raises(ValueError, match="wanted both of one assembly"):
+        read_windows(folder / "genome.fa", two, folder / "other.bed")
+    (folder / "unknown.bed").write_text("chr2\t90\t100\n")
+    with pytest.raises(ValueError, match="chr2"):
+        read_windows(folder / "genome.fa", two, folder / "unknown.bed")

@@ -67,6 +67,7 @@ _MODULES = (
     "checks",
     "promoter_checks",
     "puffin_checks",
+    "procapnet_checks",
 )
 
 __all__ = ["__version__", *_MODULES]
