@@ -463,8 +463,8 @@ FLAT = ({}, {})
         (UNSEEN, WEAKER, "whether only the loss of the one is given the mask."),
         (SEEN, SEEN, "train longer, and look whether"),
         # 5, 10, 2 and 3 of 20 bases are a quarter.
-        (FLAT, FLAT, "the numbers are right, but 25.0 % without the mask is not less than half of "
-         "25.0 % with it: both are what chance gives; are the networks trained?"),
+        (FLAT, FLAT, "the numbers are right, but 25.0 % without the mask is not less than three "
+         "quarters of 25.0 % with it: both are what chance gives; are the networks trained?"),
     ],
 )  # fmt: skip
 def test_right_numbers_without_the_effect(first, second, message):
