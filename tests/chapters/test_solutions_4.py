@@ -26,7 +26,7 @@ def test_check_accepts_the_solution(solutions, exercise):
 
 def test_one_softmax_knows_the_ratio_of_the_strands(solutions):
     assert solutions["distance"]["both"] < solutions["distance"]["each"]
-    assert 0.9 * solutions["best_r"] < solutions["share_r"] < solutions["best_r"]
+    assert 0.8 * solutions["best_r"] < solutions["share_r"] < solutions["best_r"]
 
 
 def test_few_edits_make_both_strands_alike(solutions):
