@@ -69,6 +69,8 @@ def test_probability_is_spiky(chapter):
     top = chapter["top"]
     assert top.median() > 0.05  # 100 times a flat profile
     assert (top > 0.2).float().mean() > 0.15
+    one = chapter["one"]
+    assert chapter["proba"][one].argmax() == chapter["reads"][one].argmax()  # the right base
 
 
 def test_attributions_add_up_and_agree_with_mutagenesis(chapter):
