@@ -114,6 +114,11 @@ def test_peaks_in_the_middle_and_background_at_the_end(made):
     np.testing.assert_array_equal(windows.reads[100], made.reads[lonely[0], :, -2514:])
 
 
+def test_loci_shorter_than_a_window_give_none():
+    with pytest.raises(ValueError, match="2000 bp; wanted 2514 or more"):
+        peak_windows(simulate_procap(2, seed=1, length=2000), np.arange(2))
+
+
 @pytest.mark.parametrize("wrong", [{"n_loci": 0}, {"seed": -1}, {"length": 1999}])
 def test_numbers_out_of_range(wrong):
     with pytest.raises(ValueError, match="wanted"):

@@ -1,4 +1,4 @@
-"""Which bases make a prediction: DeepLIFT/SHAP on ProCapNet's two heads (Chapter 4, section 4).
+"""Which bases make a prediction: DeepLIFT/SHAP on ProCapNet's two heads (Chapter 4, section 6).
 
 tangermeme does the work. Here are the two numbers that it explains, one for the shape and one for
 the size of initiation, and the convention in which the book reports what it finds:

@@ -1,4 +1,4 @@
-"""Edit a sequence until a model says what one wants: Chapter 4, section 6.
+"""Edit a sequence until a model says what one wants: Chapter 4, section 8.
 
 Ledidi (Schreiber et al. 2025) looks for few edits that bring a model's prediction to a target.
 Its penalty makes edits few, but sets no limit to them: what it finds is pruned here.
@@ -77,7 +77,7 @@ def flip_strand(
     max_iter: int = 300,
     device: str | torch.device | None = None,
 ) -> Design:
-    """Edit a promoter until it fires on the other strand (Chapter 4, section 6).
+    """Edit a promoter until it fires on the other strand (Chapter 4, section 8).
 
     Parameters
     ----------

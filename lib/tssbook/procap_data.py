@@ -1,4 +1,4 @@
-"""Windows around PRO-cap peaks, and batches of them: Chapter 4, section 7.
+"""Windows around PRO-cap peaks, and batches of them: Chapter 4, section 3.
 
 A window is wider than what the model reads, so that a batch can cut it a little to the left or to
 the right each time (*jitter*). Reads in repeats are lost when they are mapped; ``mappable`` says

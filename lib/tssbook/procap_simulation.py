@@ -1,4 +1,4 @@
-"""PRO-cap of simulated loci in which a mobile element hides its reads: Chapter 4, section 7.
+"""PRO-cap of simulated loci in which a mobile element hides its reads: Chapter 4, sections 3 and 9.
 
 To the loci of :mod:`tssbook.simulate` comes what long terminal repeats do in a genome: copies of
 one sequence that carry a promoter of their own. A young copy is so much like the others that its
@@ -107,8 +107,15 @@ def peak_windows(made: ProcapLoci, rows: np.ndarray) -> Windows:
         From `simulate_procap`.
     rows
         Which loci.
+
+    Raises
+    ------
+    ValueError
+        The loci are shorter than a window.
     """
     width, whole = LENGTH + 2 * JITTER, made.sequences.shape[1]
+    if whole < width:
+        raise ValueError(f"The loci have {whole} bp; wanted {width} or more, a window's width.")
     lonely = rows[~np.isin(rows, made.elements["locus"])]
     parts = []
     for some, start in ((rows, (whole - width) // 2), (lonely, whole - width)):

@@ -43,7 +43,7 @@ _COUNT_WEIGHT = 100.0  # of the paper
 
 
 class ProCapNet(nn.Module, Pretrained):
-    """Dilated convolutions with two heads, without control tracks: section 1.
+    """Dilated convolutions with two heads, without control tracks: Chapter 4, section 2.
 
     After Cochran et al. 2024 (bioRxiv 2024.05.28.596138). The layers have the names that they
     have in bpnet-lite, so published weights fit. The defaults are the published sizes: 6,416,387

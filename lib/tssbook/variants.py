@@ -65,7 +65,7 @@ def score(
     device: str | torch.device | None = None,
     progress: bool = False,
 ) -> pd.DataFrame | Path:
-    """Predict what each single-base variant of a VCF does to initiation around it (Chapter 4).
+    """Predict what each single-base variant of a VCF does around it (Chapter 4, section 10).
 
     The variant stands at index ``length // 2`` of its window on the + strand; neighbouring
     variants are not combined, and genotypes are not looked at.
