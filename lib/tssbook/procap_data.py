@@ -21,7 +21,7 @@ from tssbook.batches import epoch_seed
 from tssbook.bigwig import BigWigs
 from tssbook.datasets import one_hot_codes
 from tssbook.fasta import Fasta
-from tssbook.genome import extract, read_bed
+from tssbook.genome import extract, locus_windows, read_bed
 
 __all__ = ["JITTER", "LENGTH", "OUTPUT", "WindowBatches", "Windows", "read_windows"]
 
@@ -93,8 +93,9 @@ def read_windows(
     codes, reads = extract(fasta, bigwigs, places, length=width)
     mappable = codes < 4
     if mappability is not None:
-        _, share = extract(fasta, [mappability], places, length=width)
-        mappable &= share[:, 0] >= 1
+        track = BigWigs([mappability])
+        around = locus_windows(fasta, track, places, width)
+        mappable &= track.read(around["chrom"], around["start"], width)[:, 0] >= 1
     return Windows(codes, reads, mappable, np.arange(len(places)) < len(parts[0]))
 
 
@@ -171,10 +172,8 @@ class WindowBatches:
         each, strands = rows[:, None], np.arange(2)[:, None]
         x = one_hot_codes(self.windows.codes[each, read]).float()
         counts = self.windows.reads[each[..., None], strands, asked[:, None]].astype(np.float32)
-        counts, mappable = (
-            torch.from_numpy(counts),
-            torch.from_numpy(self.windows.mappable[each, asked]),
-        )
+        counts = torch.from_numpy(counts)
+        mappable = torch.from_numpy(self.windows.mappable[each, asked])
         x[turned], counts[turned] = x[turned].flip(1, 2), counts[turned].flip(1, 2)
         mappable[turned] = mappable[turned].flip(1)
         return x, counts, mappable
