@@ -26,8 +26,8 @@ import pyfaidx
 from _timing import compare, describe_machine
 from tangermeme.io import extract_loci
 
-from tssbook.genome import extract
-from tssbook.track_data import build
+from tssbook.data.genome import extract
+from tssbook.data.tracks import build_tracks as build
 
 N_LOCI, N_TRACKS, LENGTH, LINE = 2_000, 10, 4_650, 60
 LAYOUTS = {"dense": (5_000_000, N_LOCI), "sparse": (250_000_000, 700)}  # bp, groups of loci

@@ -15,8 +15,8 @@ import pandas as pd
 from _timing import compare, describe_machine
 from pyfaidx import Fasta as PyFasta
 
-from tssbook.fasta import Fasta
-from tssbook.genome import sequences
+from tssbook.data.fasta import Fasta
+from tssbook.data.genome import sequences
 from tssbook.sequence import codes
 
 N_WINDOWS = 2_000

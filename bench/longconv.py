@@ -28,8 +28,8 @@ import torch.nn.functional as F
 from _timing import compare, describe_machine
 from torch import Tensor, nn
 
-from tssbook.longconv import long_conv
-from tssbook.puffin import SimpleNet, loss_terms
+from tssbook.models.long_conv import long_conv
+from tssbook.models.puffin import SimpleNet, loss_terms
 
 BATCH, LENGTH = 16, 4650
 NAMES = {"ours": "ours", "fftconv": "source, torch_fftconv", "direct": "source, nn.Conv1d"}

@@ -27,9 +27,9 @@ from tangermeme._fastism import _FastISM
 from tangermeme.saturation_mutagenesis import saturation_mutagenesis
 from torch import Tensor, nn
 
-from tssbook.mutagenesis import ism
-from tssbook.procapnet import ProCapNet
-from tssbook.promoter import PromoterNet
+from tssbook.interpret.mutagenesis import ism
+from tssbook.models.procapnet import ProCapNet
+from tssbook.models.promoter import PromoterNet
 from tssbook.sequence import one_hot
 
 BATCH_SIZES = (4, 8, 16, 32)

@@ -27,8 +27,8 @@ import torch.nn.functional as F
 from _timing import describe_machine
 from torch import Tensor, nn
 
-from tssbook.procapnet import ProCapNet
-from tssbook.procapnet_fast import FastProCapNet
+from tssbook.models.procapnet import ProCapNet
+from tssbook.models.procapnet_fast import FastProCapNet
 
 LENGTH, BATCHES = 2114, (1, 8)
 ROUNDS = {1: 15, 8: 7}

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from _timing import compare, describe_machine
 from torch import Tensor
 
-from tssbook.promoter import PromoterNet, loss_terms
+from tssbook.models.promoter import PromoterNet, loss_terms
 
 BATCH = 64
 TUNABLES = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=8589934592"

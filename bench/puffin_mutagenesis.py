@@ -25,8 +25,8 @@ from tangermeme._fastism import _FastISM
 from torch import Tensor, nn
 from torch_fftconv import FFTConv1d
 
-from tssbook.mutagenesis import Totals, ism, linear_effects
-from tssbook.puffin import MARGIN, Puffin, SimpleNet
+from tssbook.interpret.mutagenesis import Totals, ism, linear_effects
+from tssbook.models.puffin import MARGIN, Puffin, SimpleNet
 
 LENGTH, ROUNDS = 4650, 3
 BATCH_SIZES = (1, 4, 8, 16, 32)

@@ -14,13 +14,13 @@ from collections.abc import Callable
 import numpy as np
 from _timing import compare, describe_machine
 
-from tssbook.activity import rates, scan
-from tssbook.planting import make_loci
-from tssbook.simulate import _reads, simulate
+from tssbook.simulator.loci import make_loci
+from tssbook.simulator.rates import rates, scan
+from tssbook.simulator.simulation import _reads, simulate
 
 LARGE = """
 import resource, sys, time
-from tssbook.simulate import simulate, write_files
+from tssbook.simulator.simulation import simulate, write_files
 
 def report(what, start):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before

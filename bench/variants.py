@@ -22,10 +22,10 @@ import pandas as pd
 import torch
 from _timing import compare, describe_machine
 
-from tssbook.fasta import Fasta
-from tssbook.procapnet import ProCapNet
+from tssbook.data.fasta import Fasta
+from tssbook.interpret.variants import _checked, score
+from tssbook.models.procapnet import ProCapNet
 from tssbook.sequence import one_hot
-from tssbook.variants import _checked, score
 
 LENGTH, BASES, LINE = 2114, 5_000_000, 60
 

@@ -12,7 +12,7 @@ import matplotlib
 import pytest
 
 from tests.support import CONTENT, FileServer, file_server
-from tssbook import download
+from tssbook.data import download
 
 matplotlib.use("agg")  # no window, whatever this machine's default is
 

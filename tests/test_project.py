@@ -232,7 +232,7 @@ def test_wheel_holds_the_whole_library(wheel: Path) -> None:
         for path in PACKAGE.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert wanted >= {"tssbook/data/files.toml", "tssbook/py.typed"}
+    assert wanted >= {"tssbook/shipped/files.toml", "tssbook/py.typed"}
     assert {name for name in inside if name.startswith("tssbook/")} == wanted
     assert wheel.name.split("-")[1] == tssbook.__version__
 

@@ -20,7 +20,7 @@ REPO_LINE = re.compile(r"^  repo-url: (?P<url>\S+)$", flags=re.MULTILINE)
 PATTERNS = (
     "*.md", "*.qmd", "*.cff", "*.toml", "*.yml", "Makefile", "chapters/*.ipynb",
     "solutions/*.ipynb", ".github/**/*.yml", ".github/**/*.md", "lib/tssbook/**/*.py",
-    "lib/tssbook/data/*.toml",
+    "lib/tssbook/shipped/*.toml",
 )  # fmt: skip
 
 

@@ -29,9 +29,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tools.notebooks import read, tags  # noqa: E402
-from tssbook import checkpoints  # noqa: E402
+from tssbook.models import checkpoints  # noqa: E402
 
-CHECKPOINTS = ROOT / "lib" / "tssbook" / "data" / "checkpoints"
+CHECKPOINTS = ROOT / "lib" / "tssbook" / "shipped" / "checkpoints"
 
 
 def run_cells(

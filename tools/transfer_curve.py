@@ -2,7 +2,7 @@
 
 ``python tools/transfer_curve.py`` runs the chapter's cells up to the function
 ``learn_from_few``, calls it for each way, number of genes and seed, and writes
-``lib/tssbook/data/transfer_curve.csv``. Rows that are there already are kept, so it can be
+``lib/tssbook/shipped/transfer_curve.csv``. Rows that are there already are kept, so it can be
 stopped and taken up again; delete the file after a change to the data, the trunk or the function.
 """
 
@@ -20,10 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tools.ship_checkpoints import run_cells  # noqa: E402
-from tssbook.download import write_whole  # noqa: E402
+from tssbook.files import write_whole  # noqa: E402
 
 CHAPTER = ROOT / "chapters" / "02-promoter-expression.ipynb"
-TABLE = ROOT / "lib" / "tssbook" / "data" / "transfer_curve.csv"
+TABLE = ROOT / "lib" / "tssbook" / "shipped" / "transfer_curve.csv"
 SEEDS = (0, 1, 2)
 WAYS = ("from scratch", "frozen trunk", "fine-tuned")
 HEAD = """\

@@ -9,7 +9,17 @@ One tensor contract holds everywhere:
 
 With this channel order ``x.flip(-1).flip(-2)`` is the reverse complement.
 
-``import tssbook`` loads nothing heavy; each module is imported when it is first used.
+The rooms, in the order of reading:
+
+* `sequence`, `metrics`, `motifs`: letters and arrays, and how good a prediction is;
+* `models`: the networks of the chapters with their losses, and their checkpoints;
+* `data`: files in (FASTA, BED, bigWig, downloads), the chapters' data sets out;
+* `training`: batches, the training loop, predictions of many sequences;
+* `interpret`: what a model has learned: mutagenesis, attributions, filters, variants, design;
+* `simulator`: loci whose truth is known;
+* `exercises`, `pages`: checks of the exercises, figures of the chapters.
+
+``import tssbook`` loads nothing heavy; a room is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -17,64 +27,26 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-# In the order of reading: each module imports only from those before it.
-_MODULES = (
-    "sequence",
-    "download",
-    "checkpoints",
+_ROOMS = (
+    "data",
+    "exercises",
+    "interpret",
     "metrics",
+    "models",
     "motifs",
-    "store",
-    "fasta",
-    "tables",
-    "ucsc",
-    "bigwig",
-    "blacklists",
-    "genome",
-    "datasets",
-    "grammar",
-    "activity",
-    "planting",
-    "simulation",
-    "simulated_files",
-    "simulate",
-    "toy",
-    "promoter",
-    "longconv",
-    "puffin",
-    "batches",
-    "procap_data",
-    "procap_simulation",
-    "procapnet_files",
-    "procapnet",
-    "procapnet_fast",
-    "variants",
+    "pages",
+    "sequence",
+    "simulator",
     "training",
-    "archives",
-    "track_data",
-    "incremental",
-    "puffin_incremental",
-    "mutagenesis",
-    "attributions",
-    "design",
-    "pretrained",
-    "words",
-    "filters",
-    "plots",
-    "display",
-    "checks",
-    "promoter_checks",
-    "puffin_checks",
-    "procapnet_checks",
 )
 
-__all__ = ["__version__", *_MODULES]
+__all__ = ["__version__", *_ROOMS]
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name in _MODULES:
+    if name in _ROOMS:
         return import_module(f"tssbook.{name}")
     raise AttributeError(f"module 'tssbook' has no attribute {name!r}")
 

@@ -18,7 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["ALPHABET", "AMBIGUOUS", "codes", "decode", "kmers", "one_hot", "reverse_complement"]
+__all__ = [
+    "ALPHABET",
+    "AMBIGUOUS",
+    "codes",
+    "decode",
+    "kmers",
+    "one_hot",
+    "one_hot_codes",
+    "reverse_complement",
+    "require_sequences",
+]
 
 ALPHABET = "ACGT"
 AMBIGUOUS = "NRYSWKMBDHV"  # IUPAC codes that stand for more than one base
@@ -141,6 +151,14 @@ def one_hot(
     return out if dtype in _NUMPY_TYPES else out.to(dtype)
 
 
+def one_hot_codes(codes: np.ndarray) -> Tensor:
+    """Turn codes ``(N, L)`` into one-hot bytes ``(N, 4, L)``, ``int8``; code 4 is all zero."""
+    x = np.empty((len(codes), 4, codes.shape[1]), dtype=np.int8)
+    for base in range(4):
+        x[:, base] = codes == base
+    return torch.from_numpy(x)
+
+
 def decode(x: Tensor) -> str | list[str]:
     """Turn one-hot rows back into letters; a column of zeros becomes N.
 
@@ -219,7 +237,51 @@ def kmers(k: int) -> list[str]:
     return ["".join(letters) for letters in product(ALPHABET, repeat=k)]
 
 
-def _require_tensor(x: Tensor) -> None:
+def require_sequences(x: object, *, one_hot: bool = False, bases: bool = False) -> None:
+    """Refuse what is not sequences ``(N, 4, L)``: the one check of every model and function.
+
+    Parameters
+    ----------
+    x
+        Any type of numbers; at least one sequence of at least one base.
+    one_hot
+        Refuse columns that are neither one-hot nor all zero (N), too.
+    bases
+        Refuse N as well; implies ``one_hot``.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is no tensor.
+    ValueError
+        If it has another shape or, where asked for, other values; the sentence names the first
+        such place.
+    """
+    _require_tensor(x)
+    if x.ndim != 3 or x.shape[1] != len(ALPHABET) or x.numel() == 0:
+        raise ValueError(
+            f"x is {tuple(x.shape)}; wanted (N, 4, L) with at least one sequence and one base."
+        )
+    if not (one_hot or bases):
+        return
+    ones = x == 1
+    wrong = (ones.sum(1) > 1) | ~(ones | (x == 0)).all(1)
+    if wrong.any():
+        sequence, position = wrong.nonzero()[0].tolist()
+        raise ValueError(
+            f"x is not one-hot at position {position} of sequence {sequence} (counted from 0): "
+            f"{x[sequence, :, position].tolist()}; wanted a single 1, or four zeros for N."
+        )
+    unknown = ~ones.any(1)
+    if bases and unknown.any():
+        sequence, position = unknown.nonzero()[0].tolist()
+        raise ValueError(
+            f"x has an N at position {position} of sequence {sequence} (counted from 0); wanted "
+            "A, C, G and T only: choose a window without N."
+        )
+
+
+def _require_tensor(x: object) -> None:
     if not isinstance(x, Tensor):
         raise TypeError(f"x is {type(x).__name__}; wanted a tensor: call one_hot first.")
 

@@ -10,7 +10,7 @@ import pytest
 
 from tools.notebooks import ROOT, read
 from tools.ship_checkpoints import run_cells
-from tssbook.grammar import INITIATOR
+from tssbook.simulator.rules import INITIATOR
 
 APPENDIX = ROOT / "chapters" / "appendix-simulator.ipynb"
 needs_mirror = pytest.mark.skipif(
@@ -209,7 +209,7 @@ def test_rules_on_real_sequences(appendix):
 def test_without_files_the_appendix_names_them_and_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("TSSBOOK_MIRROR", raising=False)
     monkeypatch.setenv("TSSBOOK_CACHE", str(tmp_path))
-    monkeypatch.setattr("tssbook.download.urllib.request.urlopen", _no_network)
+    monkeypatch.setattr("tssbook.data.download.urllib.request.urlopen", _no_network)
     variables = run_cells(APPENDIX, LOCI=600)
     said = capsys.readouterr().out
     assert not variables["complete"]

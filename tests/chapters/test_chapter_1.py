@@ -13,7 +13,9 @@ import pytest
 
 from tools.notebooks import ROOT
 from tools.ship_checkpoints import run_cells
-from tssbook import batches, checkpoints, metrics
+from tssbook import metrics
+from tssbook.models import checkpoints
+from tssbook.training import batches
 
 CHAPTER = ROOT / "chapters" / "01-toy-cnn.ipynb"
 needs_mirror = pytest.mark.skipif(

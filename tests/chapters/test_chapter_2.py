@@ -16,8 +16,10 @@ import torch
 
 from tools.notebooks import ROOT
 from tools.ship_checkpoints import run_cells
-from tssbook import batches, checkpoints, metrics
-from tssbook.datasets import Split
+from tssbook import metrics
+from tssbook.data.splits import Split
+from tssbook.models import checkpoints
+from tssbook.training import batches
 
 CHAPTER = ROOT / "chapters" / "02-promoter-expression.ipynb"
 needs_mirror = pytest.mark.skipif(

@@ -16,8 +16,9 @@ import torch
 
 from tools.notebooks import ROOT
 from tools.ship_checkpoints import run_cells
-from tssbook import checkpoints, puffin, simulate
-from tssbook.grammar import TRACKS
+from tssbook.data.tracks import TRACKS
+from tssbook.models import checkpoints, puffin
+from tssbook.simulator import simulation as simulate
 
 CHAPTER = ROOT / "chapters" / "03-puffin.ipynb"
 NOISE = [f"simplenet-noise-{seed}" for seed in (1, 2, 3)]

@@ -14,11 +14,12 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.procapnet_files import encode_archive
+from tests.models.procapnet_archives import encode_archive
 from tools.notebooks import ROOT, read
 from tools.ship_checkpoints import run_cells
-from tssbook import checkpoints, procap_simulation
-from tssbook.procapnet import ProCapNet, to_proba
+from tssbook.models import checkpoints
+from tssbook.models.procapnet import ProCapNet, to_proba
+from tssbook.simulator import procap as procap_simulation
 
 CHAPTER = ROOT / "chapters" / "04-procapnet.ipynb"
 NAMES = ("procapnet", "procapnet-unmasked")

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from tssbook.procapnet import (
+from tssbook.models.procapnet import (
     ProCapNet,
     count_loss,
     count_macs,

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_fftconv import FFTConv1d, fft_conv1d
 
-from tssbook.longconv import LongConv1d, long_conv
-from tssbook.puffin import Puffin, SimpleNet, loss_terms
+from tssbook.models.long_conv import LongConv1d, long_conv
+from tssbook.models.puffin import Puffin, SimpleNet, loss_terms
 
 
 def one_by_one(conv: nn.Conv1d, x: Tensor) -> Tensor:

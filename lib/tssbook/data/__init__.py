@@ -1,0 +1,58 @@
+"""Files in, data sets out: thin adapters over the field's libraries, and a builder per chapter.
+
+`load_promoters` (Chapter 2), `build_tracks` (Chapter 3) and `read_peaks` (Chapter 4) read a genome
+with its genes, tracks or peaks; `fetch` brings the files that the chapters use.
+"""
+
+from tssbook.data import genome
+from tssbook.data.bigwig import BigWigs
+from tssbook.data.blacklists import Blacklist, cage_blacklists
+from tssbook.data.download import ChecksumError, MissingFile, cache_folder, fetch
+from tssbook.data.fasta import Fasta
+from tssbook.data.genome import extract
+from tssbook.data.peaks import Windows, read_peaks
+from tssbook.data.promoters import (
+    Promoters,
+    ecoli_promoters,
+    join_expression,
+    load_promoters,
+    read_expression,
+)
+from tssbook.data.splits import Split, split_at_random, split_by_block, split_by_chromosome
+from tssbook.data.store import Store, open_store
+from tssbook.data.tables import NoIntervals, read_bed, read_table, read_tss
+from tssbook.data.tracks import TRACKS, build_tracks
+from tssbook.data.ucsc import fetch_sequence
+
+__all__ = [
+    "BigWigs",
+    "Blacklist",
+    "ChecksumError",
+    "Fasta",
+    "MissingFile",
+    "NoIntervals",
+    "Promoters",
+    "Split",
+    "Store",
+    "TRACKS",
+    "Windows",
+    "build_tracks",
+    "cache_folder",
+    "cage_blacklists",
+    "ecoli_promoters",
+    "extract",
+    "fetch",
+    "fetch_sequence",
+    "genome",
+    "join_expression",
+    "load_promoters",
+    "open_store",
+    "read_bed",
+    "read_expression",
+    "read_peaks",
+    "read_table",
+    "read_tss",
+    "split_at_random",
+    "split_by_block",
+    "split_by_chromosome",
+]

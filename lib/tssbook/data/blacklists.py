@@ -1,0 +1,223 @@
+"""Places where a track is not to be believed, and what to put there instead.
+
+Some bases collect reads that come from no start site. A BED file names them, one file for each
+strand. Their values are replaced by another track's, scaled, or by 0.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tssbook.data.bigwig import BigWigs
+from tssbook.data.tables import NoIntervals, read_bed
+
+__all__ = ["CAGE_FACTOR", "Blacklist", "cage_blacklists"]
+
+CAGE_FACTOR = 0.61357  # from ENCODE's CAGE to FANTOM's, as Puffin's training has it
+_MANY = 2.0  # so much more on the other strand is no chance
+
+
+class _Places(NamedTuple):
+    """Parts of windows: the window's row, and the first and last base + 1 within it."""
+
+    row: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+
+class Blacklist:
+    """A BED file of places, and which tracks to change there.
+
+    Parameters
+    ----------
+    path
+        BED file of one strand's places; the strand is the one of ``tracks``.
+    tracks
+        Indices of the tracks that are changed; None changes all.
+    replace_by
+        For each of ``tracks`` the index of the track whose values replace it; None puts 0.
+    factor
+        What these values are multiplied with.
+
+    Attributes
+    ----------
+    intervals : pandas.DataFrame
+        ``chrom``, ``start``, ``end``; sorted, and merged where they touch.
+    strands : set of str
+        What the file says about strands, if it has such a column.
+
+    Raises
+    ------
+    ValueError
+        The file has no intervals, or ``replace_by`` does not go with ``tracks``.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        tracks: Sequence[int] | None = None,
+        *,
+        replace_by: Sequence[int] | None = None,
+        factor: float = 1.0,
+    ) -> None:
+        self.path = Path(path)
+        self.tracks = None if tracks is None else list(tracks)
+        self.replace_by = None if replace_by is None else list(replace_by)
+        self.factor = factor
+        if self.replace_by is not None and (
+            self.tracks is None
+            or len(self.tracks) != len(self.replace_by)
+            or set(self.tracks) & set(self.replace_by)
+        ):
+            raise ValueError(
+                f"Tracks {self.tracks} are to be replaced by {self.replace_by}; wanted as many of "
+                "the one as of the other, and none in both."
+            )
+        table = _read(self.path)
+        self.strands = set(table["strand"]) - {"."} if "strand" in table else set()
+        self.intervals = _merged(table)
+
+    def require(self, n_tracks: int) -> None:
+        """Refuse indices that are no tracks.
+
+        Raises
+        ------
+        ValueError
+            The message names the index.
+        """
+        for track in [*(self.tracks or ()), *(self.replace_by or ())]:
+            if not 0 <= track < n_tracks:
+                raise ValueError(
+                    f"The blacklist {self.path} names track {track}; wanted 0 to {n_tracks - 1}."
+                )
+
+    def apply(self, tracks: np.ndarray, chroms: Sequence[str], starts: Sequence[int]) -> None:
+        """Change windows along the + strand in place.
+
+        Parameters
+        ----------
+        tracks
+            ``(N, T, L)``, as :meth:`tssbook.data.bigwig.BigWigs.read` returns them.
+        chroms, starts
+            Where each window begins.
+        """
+        changed = slice(None) if self.tracks is None else self.tracks
+        places = self._places(chroms, starts, tracks.shape[2])
+        for row, first, last in zip(*(part.tolist() for part in places), strict=True):
+            here = tracks[row, :, first:last]
+            here[changed] = 0 if self.replace_by is None else here[self.replace_by] * self.factor
+
+    def counts(self, chroms: Sequence[str], starts: Sequence[int], length: int) -> np.ndarray:
+        """Count the positions of each window that are in the list, ``(N,)``."""
+        row, first, last = self._places(chroms, starts, length)
+        return np.bincount(row, last - first, minlength=len(starts)).astype(np.int64)
+
+    def warn_of_other_strand(
+        self, bigwigs: BigWigs, chroms: Sequence[str], starts: Sequence[int], length: int
+    ) -> None:
+        """Warn if the places hold much more on the other strand than on the list's own.
+
+        A place is listed because of what its strand holds. If the mirror track holds more than
+        twice as much in all listed places of these windows, the list is probably the other one.
+        """
+        places = self._places(chroms, starts, length)
+        begins = np.asarray(starts, dtype=np.int64)[places.row]
+        found = pd.DataFrame({
+            "chrom": np.asarray(chroms, dtype=object)[places.row],
+            "start": begins + places.first, "end": begins + places.last,
+        })  # fmt: skip
+        found = _merged(found) if len(found) else found
+        for track in self.tracks or ():
+            mirror = len(bigwigs) - 1 - track
+            here, there = (
+                bigwigs.total(t, found["chrom"], found["start"], found["end"])
+                for t in (track, mirror)
+            )
+            if there > _MANY * here:
+                warnings.warn(
+                    f"The blacklist {self.path} changes track {track}, but its places hold "
+                    f"{here:,.0f} there and {there:,.0f} in track {mirror}: is it the list of the "
+                    "other strand?",
+                    stacklevel=3,
+                )
+
+    def _places(self, chroms: Sequence[str], starts: Sequence[int], length: int) -> _Places:
+        """Find where the list's intervals lie in windows."""
+        starts = np.asarray(starts, dtype=np.int64)
+        none = _Places(*(np.zeros(0, np.int64) for _ in _Places._fields))
+        parts = [none, *self._on_each_chromosome(np.asarray(chroms, object), starts, length)]
+        return _Places(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def _on_each_chromosome(
+        self, chroms: np.ndarray, starts: np.ndarray, length: int
+    ) -> Iterator[_Places]:
+        for chrom, listed in self.intervals.groupby("chrom"):
+            rows = np.flatnonzero(chroms == chrom)
+            first, last = listed["start"].to_numpy(), listed["end"].to_numpy()
+            low = np.searchsorted(last, starts[rows], side="right")
+            many = np.searchsorted(first, starts[rows] + length, side="left") - low
+            row = np.repeat(rows, many)
+            # 0, 1, ... within each window, counted from its first interval
+            which = np.arange(len(row)) - np.repeat(np.cumsum(many) - many, many)
+            which += np.repeat(low, many)
+            begin = starts[row]
+            yield _Places(
+                row, np.maximum(first[which] - begin, 0), np.minimum(last[which] - begin, length)
+            )
+
+
+def cage_blacklists(plus: str | Path, minus: str | Path) -> tuple[Blacklist, Blacklist]:
+    """Blacklists of FANTOM's CAGE for the ten tracks of Chapter 3.
+
+    In the listed places CAGE (track 0 on the + strand, 9 on the - strand) is replaced by ENCODE's
+    CAGE (tracks 1 and 8) times 0.61357.
+
+    Parameters
+    ----------
+    plus, minus
+        BED files of the two strands.
+
+    Raises
+    ------
+    ValueError
+        A file has no intervals, or says that it is of the other strand.
+    """
+    lists = (
+        Blacklist(plus, [0], replace_by=[1], factor=CAGE_FACTOR),
+        Blacklist(minus, [9], replace_by=[8], factor=CAGE_FACTOR),
+    )
+    for blacklist, strand in zip(lists, "+-", strict=True):
+        if blacklist.strands - {strand}:
+            raise ValueError(
+                f"{blacklist.path} has the strands {', '.join(sorted(blacklist.strands))}; wanted "
+                f"only {strand}: one file for each strand, first +, then -."
+            )
+    if lists[0].intervals.equals(lists[1].intervals):
+        raise ValueError(
+            f"{plus} and {minus} have the same places; wanted one file for each strand."
+        )
+    return lists
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return read_bed(path)
+    except NoIntervals as error:
+        raise ValueError(
+            f"The blacklist {path} has no intervals; wanted a BED file of places, or no blacklist."
+        ) from error
+
+
+def _merged(table: pd.DataFrame) -> pd.DataFrame:
+    """Sort intervals, and merge those that overlap or touch."""
+    table = table[["chrom", "start", "end"]].sort_values(["chrom", "start"], ignore_index=True)
+    reach = table.groupby("chrom")["end"].cummax().groupby(table["chrom"]).shift(fill_value=-1)
+    group = (table["start"] > reach).cumsum()
+    merged = table.groupby(group).agg({"chrom": "first", "start": "first", "end": "max"})
+    return merged.reset_index(drop=True)

@@ -1,0 +1,278 @@
+"""From a table of genes and a genome to the sequences and tracks around their start sites.
+
+Chapter 2 reads the 2,000 bp upstream of each gene, Chapter 3 the 4,650 bp around each
+transcription start site (TSS). Both are windows around a base, read along the gene: on the
+- strand the window lies mirrored, and its sequence is the reverse complement.
+
+The TSS of a gene is its first transcribed base: ``start`` on the + strand, ``end - 1`` on the
+- strand. All positions are 0-based, all intervals half-open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from tssbook.data.bigwig import BigWigs
+from tssbook.data.blacklists import Blacklist
+from tssbook.data.fasta import Fasta
+from tssbook.data.tables import read_bed, read_table, read_tss, require
+from tssbook.data.ucsc import fetch_sequence
+
+__all__ = [
+    "extract",
+    "fetch_sequence",
+    "locus_windows",
+    "padding",
+    "read_bed",
+    "read_table",
+    "read_tss",
+    "read_windows",
+    "sequences",
+    "windows",
+]
+
+_ROWS = 256  # so many windows at a time stay in the processor's cache
+
+
+def windows(loci: pd.DataFrame, before: int, after: int) -> pd.DataFrame:
+    """Lay a window around each start site: ``before`` bases upstream, ``after`` from it on.
+
+    ``windows(genes, 2000, 0)`` is the promoter of Chapter 2: on the + strand
+    ``[start - 2000, start)``, on the - strand ``[end, end + 2000)``.
+
+    Parameters
+    ----------
+    loci
+        A table of start sites (``chrom``, ``tss``, ``strand``) or of genes (``chrom``,
+        ``start``, ``end``, ``strand``).
+    before
+        Bases upstream of the TSS.
+    after
+        Bases from the TSS on, itself included.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``chrom``, ``start``, ``end``, ``strand``, one row per locus, with the same index. A
+        window may begin before its chromosome or end after it: :func:`sequences` pads it.
+
+    Raises
+    ------
+    ValueError
+        A column is missing, a strand is neither + nor -, or the window has no base.
+    """
+    if before < 0 or after < 0 or before + after == 0:
+        raise ValueError(f"The window has {before} and {after} bases; wanted 0 or more, not both.")
+    needed = ["chrom", "strand", *(["tss"] if "tss" in loci else ["start", "end"])]
+    require(loci, needed)
+    minus = _is_minus(loci)
+    if "tss" in loci:
+        tss = loci["tss"].to_numpy()
+    else:
+        tss = np.where(minus, loci["end"] - 1, loci["start"])
+    start = np.where(minus, tss + 1 - after, tss - before)
+    return pd.DataFrame(
+        {
+            "chrom": loci["chrom"],
+            "start": start,
+            "end": start + before + after,
+            "strand": loci["strand"],
+        },
+        index=loci.index,
+    )
+
+
+def sequences(fasta: Fasta | str | Path, windows: pd.DataFrame) -> np.ndarray:
+    """Read the sequence of each window along its gene.
+
+    Parameters
+    ----------
+    fasta
+        The genome: a path or an opened :class:`tssbook.data.fasta.Fasta`.
+    windows
+        ``chrom``, ``start``, ``end``, ``strand``; all of one length.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(N, L)`` ``uint8`` codes (A 0, C 1, G 2, T 3, N 4), rows in the order of the table;
+        reverse-complemented on the - strand. What lies outside the chromosome is N.
+
+    Raises
+    ------
+    ValueError
+        A chromosome is unknown, the windows have different lengths, or the file is not sound.
+    """
+    fasta = fasta if isinstance(fasta, Fasta) else Fasta(fasta)
+    length = _one_length(windows)
+    minus = _is_minus(windows)
+    encoded = fasta.codes(windows["chrom"], windows["start"], length)
+    rows = np.flatnonzero(minus)
+    for some in np.split(rows, range(_ROWS, len(rows), _ROWS)):
+        part = torch.from_numpy(encoded[some]).flip(-1)  # torch's flip is 10 times numpy's
+        # 0 1 2 3 become 3 2 1 0, and 4 (N) becomes 7 and then 4 again.
+        encoded[some] = part.bitwise_xor_(3).clamp_(max=4).numpy()
+    return encoded
+
+
+def padding(fasta: Fasta | str | Path, windows: pd.DataFrame) -> np.ndarray:
+    """Count the positions of each window that lie outside its chromosome, ``(N,)``.
+
+    Raises
+    ------
+    ValueError
+        A chromosome is unknown.
+    """
+    fasta = fasta if isinstance(fasta, Fasta) else Fasta(fasta)
+    require(windows, ["chrom", "start", "end"])
+    lengths = np.array([fasta.length(chrom) for chrom in windows["chrom"]], dtype=np.int64)
+    start, end = windows["start"].to_numpy(), windows["end"].to_numpy()
+    inside = np.minimum(end, lengths) - np.maximum(start, 0)
+    return end - start - np.maximum(inside, 0)
+
+
+def _is_minus(table: pd.DataFrame) -> np.ndarray:
+    strand = table["strand"].to_numpy()
+    wrong = ~np.isin(strand, ["+", "-"])
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(f"Row {row} of the table has the strand {strand[row]!r}; wanted + or -.")
+    return strand == "-"
+
+
+def _one_length(windows: pd.DataFrame) -> int:
+    require(windows, ["chrom", "start", "end", "strand"])
+    lengths = (windows["end"] - windows["start"]).unique()
+    if len(lengths) != 1 or lengths[0] < 1:
+        raise ValueError(
+            f"The windows have {len(lengths)} lengths ({', '.join(map(str, lengths[:5]))}); "
+            "wanted one, above 0."
+        )
+    return int(lengths[0])
+
+
+# --- sequences with tracks ----------------------------------------------------------------------
+
+
+def extract(
+    fasta: Fasta | str | Path,
+    bigwigs: BigWigs | Sequence[str | Path],
+    loci: pd.DataFrame | str | Path,
+    *,
+    length: int = 4650,
+    blacklists: Sequence[Blacklist] = (),
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read sequence and tracks around start sites, along each gene (Chapter 3, section 1).
+
+    The TSS stands at index ``length // 2`` on both strands. On the - strand the window is shifted
+    by one base for that; the sequence is reverse-complemented, and tracks are flipped along both
+    axes, so a gene's own strand always comes first. NaN is 0. Outside a chromosome the sequence
+    is N and the tracks are 0; :func:`padding` of :func:`locus_windows` counts these positions.
+    Files with values below 0 are read without their sign (``BigWigs.negative`` says which).
+
+    Parameters
+    ----------
+    fasta
+        The genome.
+    bigwigs
+        One file a track, in mirror order: the + strand's, then the - strand's in the opposite
+        order (``tssbook.simulator.simulation.TRACKS`` names Chapter 3's ten).
+    loci
+        A table of start sites (``chrom``, ``tss``, ``strand``) or of genes, or the path of one
+        for :func:`read_tss`.
+    length
+        Bases of each window, an even number.
+    blacklists
+        Applied in this order; :func:`tssbook.data.blacklists.cage_blacklists` makes Chapter 3's.
+
+    Returns
+    -------
+    codes : numpy.ndarray
+        ``(N, L)`` ``uint8``; A 0, C 1, G 2, T 3, N 4.
+    tracks : numpy.ndarray
+        ``(N, T, L)`` ``float32``, in the unit of the files.
+
+    Raises
+    ------
+    FileNotFoundError
+        A file is not there.
+    ValueError
+        A file or table is not as it should be, a TSS lies outside its chromosome, the files are
+        not of one assembly, or tracks are not in mirror order.
+
+    Warns
+    -----
+    UserWarning
+        A blacklist seems to be the other strand's.
+    """
+    fasta = fasta if isinstance(fasta, Fasta) else Fasta(fasta)
+    bigwigs = bigwigs if isinstance(bigwigs, BigWigs) else BigWigs(bigwigs)
+    around = locus_windows(fasta, bigwigs, loci, length, blacklists)
+    return read_windows(fasta, bigwigs, around, blacklists)
+
+
+def locus_windows(
+    fasta: Fasta,
+    bigwigs: BigWigs,
+    loci: pd.DataFrame | str | Path,
+    length: int,
+    blacklists: Sequence[Blacklist] = (),
+) -> pd.DataFrame:
+    """Lay the windows of :func:`extract`, and see that all files go with each other.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``chrom``, ``start``, ``end``, ``strand``, as :func:`windows` returns them.
+    """
+    if length < 2 or length % 2:
+        raise ValueError(f"length is {length}; wanted an even number of 2 or more.")
+    loci = loci if isinstance(loci, pd.DataFrame) else read_tss(loci)
+    around = windows(loci, length // 2, length // 2)
+    if around.empty:
+        raise ValueError("The table of loci has no rows; wanted one or more start sites.")
+    lengths = {chrom: fasta.length(chrom) for chrom in around["chrom"].unique()}
+    centre = around["start"] + length // 2 - (around["strand"] == "-")
+    outside = ((centre < 0) | (centre >= around["chrom"].map(lengths))).to_numpy()
+    if outside.any():
+        row = int(outside.argmax())
+        chrom = around["chrom"].iat[row]
+        raise ValueError(
+            f"Row {row} of the loci has its TSS at {chrom}:{centre.iat[row]:,}, and {chrom} has "
+            f"{lengths[chrom]:,} bp in {fasta.path}; wanted both of one assembly."
+        )
+    bigwigs.require(lengths, fasta.path)
+    if len(bigwigs) % 2 and (around["strand"] == "-").any():
+        raise ValueError(
+            f"There are {len(bigwigs)} bigWigs, and loci on the - strand, whose tracks are flipped;"
+            " wanted an even number: the + strand's, then the - strand's in the opposite order."
+        )
+    for blacklist in blacklists:
+        blacklist.require(len(bigwigs))
+        blacklist.warn_of_other_strand(bigwigs, around["chrom"], around["start"], length)
+    return around
+
+
+def read_windows(
+    fasta: Fasta, bigwigs: BigWigs, windows: pd.DataFrame, blacklists: Sequence[Blacklist] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read sequence and tracks of windows from :func:`locus_windows`, some or all of them.
+
+    Returns
+    -------
+    codes, tracks : numpy.ndarray
+        As from :func:`extract`.
+    """
+    chroms, starts = windows["chrom"].to_numpy(), windows["start"].to_numpy()
+    codes = sequences(fasta, windows)
+    tracks = bigwigs.read(chroms, starts, codes.shape[1])
+    for blacklist in blacklists:
+        blacklist.apply(tracks, chroms, starts)
+    for row in np.flatnonzero(_is_minus(windows)):
+        tracks[row] = tracks[row, ::-1, ::-1].copy()
+    return codes, tracks

@@ -1,0 +1,100 @@
+"""Windows around PRO-cap peaks, and batches of them: Chapter 4, section 3.
+
+A window is wider than what the model reads, so that a batch can cut it a little to the left or to
+the right each time (*jitter*). Reads in repeats are lost when they are mapped; ``mappable`` says
+where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tssbook.data.bigwig import BigWigs
+from tssbook.data.fasta import Fasta
+from tssbook.data.genome import extract, locus_windows, read_bed
+
+__all__ = ["JITTER", "LENGTH", "OUTPUT", "Windows", "read_peaks"]
+
+LENGTH, OUTPUT, JITTER = 2114, 1000, 200  # bp that are read, predicted, and shifted either way
+PEAKS_PER_BACKGROUND = 7
+
+
+class Windows(NamedTuple):
+    """Peaks and background, each in the middle of a window.
+
+    Attributes
+    ----------
+    codes : numpy.ndarray
+        ``(N, W)`` uint8, A 0, C 1, G 2, T 3, N 4; ``W`` is `LENGTH`, or more for jitter.
+    reads : numpy.ndarray
+        ``(N, 2, W)``, any number type, of the + and of the - strand.
+    mappable : numpy.ndarray
+        ``(N, W)`` bool; False where reads are lost, on both strands.
+    peak : numpy.ndarray
+        ``(N,)`` bool; False for background.
+    """
+
+    codes: np.ndarray
+    reads: np.ndarray
+    mappable: np.ndarray
+    peak: np.ndarray
+
+
+def read_peaks(
+    fasta: Fasta | str | Path,
+    bigwigs: BigWigs | Sequence[str | Path],
+    peaks: pd.DataFrame | str | Path,
+    background: pd.DataFrame | str | Path | None = None,
+    *,
+    mappability: str | Path | None = None,
+    jitter: int = JITTER,
+) -> Windows:
+    """Cut windows around the middles of peaks out of a genome and its reads.
+
+    Parameters
+    ----------
+    fasta
+        The genome.
+    bigwigs
+        Reads of the + and of the - strand, two files in this order; signs are taken off.
+    peaks, background
+        BED files or tables of `read_bed`: where there is initiation, and where there is none,
+        such as open chromatin without PRO-cap.
+    mappability
+        A bigWig, such as Umap's for reads of 36 bases: bases with less than 1 are masked. None
+        masks only N and what lies outside a chromosome.
+    jitter
+        How far batches will shift a window, in bp: windows are so much wider on each side.
+
+    Raises
+    ------
+    FileNotFoundError
+        A file is not there.
+    ValueError
+        A file is not as it should be, there are not two bigWigs, a middle lies outside its
+        chromosome, or the files are not of one assembly.
+    """
+    fasta = fasta if isinstance(fasta, Fasta) else Fasta(fasta)
+    bigwigs = bigwigs if isinstance(bigwigs, BigWigs) else BigWigs(bigwigs)
+    if len(bigwigs) != 2:
+        raise ValueError(f"There are {len(bigwigs)} bigWigs; wanted the + and the - strand's.")
+    parts = [_middles(table) for table in (peaks, background) if table is not None]
+    places, width = pd.concat(parts, ignore_index=True), LENGTH + 2 * jitter
+    codes, reads = extract(fasta, bigwigs, places, length=width)
+    mappable = codes < 4
+    if mappability is not None:
+        track = BigWigs([mappability])
+        around = locus_windows(fasta, track, places, width)
+        mappable &= track.read(around["chrom"], around["start"], width)[:, 0] >= 1
+    return Windows(codes, reads, mappable, np.arange(len(places)) < len(parts[0]))
+
+
+def _middles(intervals: pd.DataFrame | str | Path) -> pd.DataFrame:
+    table = intervals if isinstance(intervals, pd.DataFrame) else read_bed(intervals)
+    middle = (table["start"] + table["end"]) // 2
+    return pd.DataFrame({"chrom": table["chrom"], "tss": middle, "strand": "+"})

@@ -1,0 +1,34 @@
+"""Loci whose truth is known: motifs with written-down effects, sequences, reads.
+
+`simulate` makes them; `truth` and `MOTIFS` are the rules; `rates`, `scan` and `log_rate` say what any
+sequence does under them; `noise_ceiling` and `recovery` judge models.
+"""
+
+from tssbook.simulator.files import FILES, write_files
+from tssbook.simulator.loci import CLASSES
+from tssbook.simulator.procap import ProcapLoci, peak_windows, procap_rates, simulate_procap
+from tssbook.simulator.rates import log_rate, rates, scan
+from tssbook.simulator.rules import MOTIFS, Truth, truth
+from tssbook.simulator.score import Recovery, Simulation, noise_ceiling, recovery
+from tssbook.simulator.simulation import simulate
+
+__all__ = [
+    "CLASSES",
+    "FILES",
+    "MOTIFS",
+    "ProcapLoci",
+    "Recovery",
+    "Simulation",
+    "Truth",
+    "log_rate",
+    "noise_ceiling",
+    "peak_windows",
+    "procap_rates",
+    "rates",
+    "recovery",
+    "scan",
+    "simulate",
+    "simulate_procap",
+    "truth",
+    "write_files",
+]

@@ -1,0 +1,114 @@
+"""One runner for every model, and the device that it runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from tssbook.sequence import require_sequences
+
+__all__ = ["on_device", "predict", "resolve_device", "run"]
+
+
+@torch.no_grad()
+def predict(
+    model: nn.Module,
+    x: Tensor,
+    *,
+    batch_size: int = 32,
+    device: str | torch.device | None = None,
+    progress: bool = False,
+) -> Tensor | tuple[Tensor, ...]:
+    """Run a model over many sequences, in evaluation mode and without gradients.
+
+    Parameters
+    ----------
+    model
+        Returns one tensor, or several in a tuple, each with one row per sequence. Its mode and
+        its device are as before afterwards.
+    x
+        ``(N, 4, L)``; converted to the type of the model's weights, so bytes are welcome.
+    batch_size
+        Rows at a time; the result does not depend on it.
+    device
+        None takes CUDA, Apple's MPS or the CPU, the first there is.
+    progress
+        Show a progress bar.
+
+    Returns
+    -------
+    torch.Tensor or tuple of torch.Tensor
+        ``(N, ...)`` on the CPU; a tuple where the model returns one.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is no tensor, or the model returns something else than tensors.
+    ValueError
+        If ``x`` is not ``(N, 4, L)`` with at least one base, ``batch_size`` is below 1, or an
+        output does not have one row per sequence.
+    """
+    require_sequences(x)
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; wanted 1 or more.")
+    with on_device(model, device) as place:
+        model.eval()
+        parts = tqdm(x.split(batch_size), disable=not progress, unit="batch")
+        outputs = [run(model, part, place) for part in parts]
+    if isinstance(outputs[0], Tensor):
+        return torch.cat([output.cpu() for output in outputs])
+    return tuple(torch.cat([part.cpu() for part in head]) for head in zip(*outputs, strict=True))
+
+
+def run(model: nn.Module, x: Tensor, place: torch.device) -> Tensor | tuple[Tensor, ...]:
+    """Call a model on one batch, on ``place`` and in the type of its weights; check its answer.
+
+    Raises
+    ------
+    TypeError
+        If the model returns something else than a tensor or a tuple of tensors.
+    ValueError
+        If an output does not have one row per sequence.
+    """
+    weights = next((p for p in model.parameters() if p.is_floating_point()), None)
+    output = model(x.to(place, torch.float32 if weights is None else weights.dtype))
+    output = tuple(output) if isinstance(output, list) else output
+    for part in output if isinstance(output, tuple) else (output,):
+        if not isinstance(part, Tensor):
+            raise TypeError(
+                f"The model returns a {type(part).__name__}; wanted a tensor or a tuple of tensors."
+            )
+        if part.ndim == 0 or len(part) != len(x):
+            raise ValueError(
+                f"The model returns {tuple(part.shape)} for {len(x)} sequences; wanted one row "
+                "per sequence."
+            )
+    return output
+
+
+def resolve_device(device: str | torch.device | None) -> torch.device:
+    """Return the device asked for; None is CUDA, Apple's MPS or the CPU, the first there is."""
+    if device is not None:
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+@contextmanager
+def on_device(model: nn.Module, device: str | torch.device | None) -> Iterator[torch.device]:
+    """Move a model for the length of a ``with`` block; then restore its device and mode."""
+    home = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    modes = {module: module.training for module in model.modules()}
+    place = resolve_device(device)
+    try:
+        model.to(place)
+        yield place
+    finally:
+        model.to(home)
+        for module, training in modes.items():
+            module.training = training

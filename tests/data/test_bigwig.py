@@ -1,0 +1,146 @@
+"""bigwig: windows by hand, the sign, chromosome ends, and files that do not go together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyBigWig
+import pytest
+
+from tests.support import refusal
+from tssbook.data.bigwig import BigWigs
+
+NAN = float("nan")
+
+
+def write(path: Path, values: dict[str, list[float]]) -> Path:
+    """A bigWig with these values from base 0 on; None is no value at all."""
+    with pyBigWig.open(str(path), "w") as file:
+        file.addHeader([(chrom, len(row)) for chrom, row in values.items()])
+        for chrom, row in values.items():
+            at = [i for i, value in enumerate(row) if value is not None]
+            file.addEntries(chrom, at, values=[float(row[i]) for i in at], span=1)
+    return path
+
+
+@pytest.fixture
+def two(tmp_path):
+    plus = write(tmp_path / "a.plus.bw", {"chr1": [1, 2, None, 4, NAN, 6], "chr2": [7, 8, 9]})
+    minus = write(tmp_path / "a.minus.bw", {"chr1": [-1, None, -3, -0.5, 0, -6], "chr2": [0, 0, 0]})
+    return [plus, minus]
+
+
+def test_windows_by_hand(two):
+    read = BigWigs(two).read(["chr1", "chr2", "chr1"], [2, 0, 0], 3)
+    assert read.dtype == np.float32
+    assert read.tolist() == [
+        [[0, 4, 0], [3, 0.5, 0]],  # nothing and NaN are 0; the - strand has lost its sign
+        [[7, 8, 9], [0, 0, 0]],
+        [[1, 2, 0], [1, 0, 3]],
+    ]
+
+
+def test_outside_a_chromosome_is_zero(two):
+    read = BigWigs(two).read(["chr1"] * 5 + ["chr2"], [-2, 4, 6, -4, 9, -1], 4)[:, 0]
+    assert read.tolist() == [
+        [0, 0, 1, 2], [0, 6, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 7, 8, 9]
+    ]  # fmt: skip
+
+
+def test_a_window_longer_than_the_chromosome(two):
+    assert BigWigs(two).read(["chr2"], [-1], 6)[0, 0].tolist() == [0, 7, 8, 9, 0, 0]
+
+
+def test_no_windows(two):
+    assert BigWigs(two).read([], [], 4).shape == (0, 2, 4)
+
+
+def test_files_say_what_they_are(two):
+    files = BigWigs(two)
+    assert len(files) == 2
+    assert files.lengths == [{"chr1": 6, "chr2": 3}] * 2
+    assert files.negative == [False, True]
+    assert files.total(1, ["chr1", "chr1"], [0, 3], [1, 6]) == 1 + 0.5 + 6
+    assert files.total(0, ["chr1"], [2], [3]) == 0  # no value at all
+
+
+@pytest.mark.parametrize("density", [0.02, 0.9])
+def test_many_windows_are_what_pybigwig_reads(tmp_path, density):
+    rng = np.random.default_rng(3)
+    row = np.where(rng.random(30_000) < density, rng.integers(1, 9, 30_000), None).tolist()
+    path = write(tmp_path / "many.bw", {"chr1": row})
+    starts = rng.integers(0, 30_000 - 500, 200)
+    read = BigWigs([path]).read(["chr1"] * 200, starts, 500)[:, 0]
+    with pyBigWig.open(str(path)) as file:
+        wanted = [file.values("chr1", s, s + 500, numpy=True) for s in starts.tolist()]
+    assert np.array_equal(read, np.nan_to_num(wanted))
+    assert read.any()
+
+
+def test_small_values_and_nan_keep_their_sign(tmp_path):
+    """Files on a log scale are below 1; a reader that rounds takes -0.9 for 0."""
+    path = write(tmp_path / "log.bw", {"chr1": [-0.9, NAN, -0.25, None]})
+    files = BigWigs([path])
+    assert files.negative == [True]
+    assert files.read(["chr1"], [0], 4).tolist() == [[[np.float32(0.9), 0, 0.25, 0]]]
+
+
+# --- wrong input ----------------------------------------------------------------------------
+
+
+def test_one_path(two):
+    message = refusal(lambda: BigWigs(str(two[0])), TypeError)
+    assert message.endswith("wanted a list of files, one a track.")
+
+
+def test_no_paths():
+    assert "wanted one or more" in refusal(lambda: BigWigs([]))
+
+
+def test_no_such_file(tmp_path):
+    message = refusal(lambda: BigWigs([tmp_path / "no.bw"]), FileNotFoundError)
+    assert message == f"There is no file {tmp_path / 'no.bw'}; wanted a bigWig file."
+
+
+@pytest.mark.parametrize("content", [b"", b"chr1\t0\t5\n" * 20])
+def test_no_bigwig(tmp_path, content):
+    path = tmp_path / "no.bw"
+    path.write_bytes(content)
+    assert refusal(lambda: BigWigs([path])) == f"{path} is not a bigWig file."
+
+
+def test_a_file_cut_short(two):
+    two[0].write_bytes(two[0].read_bytes()[:400])
+    assert str(two[0]) in refusal(lambda: BigWigs(two).read(["chr1"], [0], 3))
+
+
+def test_both_signs(tmp_path):
+    path = write(tmp_path / "ratio.bw", {"chr1": [-2, 1, 3]})
+    message = refusal(lambda: BigWigs([path]))
+    assert message.startswith(f"{path} holds values from -2 to 3; wanted one sign")
+
+
+def test_chromosome_that_is_not_there(two):
+    message = refusal(lambda: BigWigs(two).read(["chr1", "1"], [0, 0], 3))
+    assert message.startswith(f"{two[0]} has no chromosome '1': it is called 'chr1' there")
+    message = refusal(lambda: BigWigs(two).require({"chrX": 6}, "genome.fa"))
+    assert message == f"{two[0]} has no chromosome 'chrX': it has chr1, chr2."
+
+
+def test_another_assembly(two):
+    BigWigs(two).require({"chr1": 6}, "genome.fa")
+    message = refusal(lambda: BigWigs(two).require({"chr2": 3, "chr1": 7_000}, "genome.fa"))
+    assert message == (
+        f"{two[0]} has 6 bp for chr1, and genome.fa has 7,000; wanted both of one assembly."
+    )
+
+
+def test_strands_out_of_mirror_order(tmp_path):
+    names = ["a.plus.bw", "b.plus.bw", "a.minus.bw", "b.minus.bw"]
+    paths = [write(tmp_path / name, {"chr1": [1, 2]}) for name in names]
+    message = refusal(lambda: BigWigs(paths))
+    assert message.startswith(
+        "a.plus.bw is track 0 and a.minus.bw is track 2 of 4; wanted a.minus.bw as track 3"
+    )
+    assert len(BigWigs([paths[0], paths[1], paths[3], paths[2]])) == 4

@@ -1,0 +1,222 @@
+"""download, when things go wrong: one sentence each, and nothing half-written."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from http.client import HTTPResponse
+
+import pytest
+
+from tests.support import CONTENT, read_only_folder, refusal
+from tssbook.data import download
+
+
+def refused(error: type[Exception]) -> str:
+    """The message with which fetch refuses."""
+    return refusal(lambda: download.fetch("gattaca.txt"), error)
+
+
+def left(cache) -> list[str]:
+    return sorted(path.name for path in cache.iterdir() if path.suffix != ".lock")
+
+
+def assert_tells_what_to_do(message: str, entry, cache) -> None:
+    assert message.startswith("gattaca.txt (0.01 MB) is not in the cache")
+    assert entry["url"] in message
+    assert f"put it at {cache / 'gattaca.txt'} or into a folder that TSSBOOK_MIRROR" in message
+
+
+def test_no_network(entry, cache):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        entry["url"] = f"http://127.0.0.1:{closed.getsockname()[1]}/gattaca.txt"
+    message = refused(download.MissingFile)
+    assert_tells_what_to_do(message, entry, cache)
+    assert "Connection refused" in message
+    assert left(cache) == []
+
+
+def test_not_found(entry, cache, server):
+    entry["url"] = server.url("/gone")
+    message = refused(download.MissingFile)
+    assert_tells_what_to_do(message, entry, cache)
+    assert "HTTP 404" in message
+    assert left(cache) == []
+
+
+def test_every_address_that_failed_is_named(entry, server):
+    entry["url"], entry["mirrors"] = server.url("/gone"), [server.url("/lost")]
+    message = refused(download.MissingFile)
+    assert "/gone: HTTP 404" in message
+    assert "/lost: HTTP 404" in message
+
+
+def test_cut_off_says_what_is_kept(entry, cache, server):
+    server.cut_after = 3000
+    message = refused(download.MissingFile)
+    assert_tells_what_to_do(message, entry, cache)
+    assert "broke off after 3,000 of 7,000 bytes; 3,000 bytes are kept to go on from" in message
+    assert left(cache) == ["gattaca.txt.part", "gattaca.txt.part.json"]
+
+
+def test_silent_server(entry, cache, server, monkeypatch):
+    monkeypatch.setattr(download, "_TIMEOUT", 0.2)
+    server.gate.clear()
+    assert "timed out" in refused(download.MissingFile)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ssl.SSLEOFError(8, "EOF occurred in violation of protocol"),
+        OSError(errno.EHOSTUNREACH, "No route to host"),
+        OSError(errno.ENETDOWN, "Network is down"),
+    ],
+    ids=lambda error: type(error).__name__ + str(error.errno),
+)
+def test_network_that_fails_while_reading(entry, cache, server, monkeypatch, error):
+    entry["mirrors"] = [server.url("/other.txt")]
+    read, asked = HTTPResponse.read, []
+
+    def fail(response, amount=None):
+        asked.append(response)
+        if len(asked) % 2 == 0:
+            raise error
+        return read(response, 3000)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(HTTPResponse, "read", fail)
+        message = refused(download.MissingFile)
+    assert_tells_what_to_do(message, entry, cache)
+    assert f"/gattaca.txt: {error.strerror}; " in message
+    assert "/other.txt: " in message
+    assert "cache folder" not in message
+    assert "3,000 bytes are kept to go on from" in message
+    assert download.fetch("gattaca.txt").read_bytes() == CONTENT
+    assert server.requests[-1][1]["Range"] == "bytes=3000-"
+
+
+def test_wrong_content_from_every_address(entry, cache, server):
+    server.files["/gattaca.txt"] = CONTENT.lower()
+    entry["mirrors"] = [server.url("/gone")]
+    message = refused(download.ChecksumError)
+    assert f"{server.url('/gattaca.txt')}: what it gives is not the gattaca.txt" in message
+    assert "/gone: HTTP 404" in message
+    assert left(cache) == []
+
+
+def test_wrong_content_of_the_right_size(entry, cache, server):
+    server.files["/gattaca.txt"] = CONTENT.lower()
+    message = refused(download.ChecksumError)
+    assert server.url("/gattaca.txt") in message
+    assert f"wanted is {entry['sha256']}" in message
+    assert left(cache) == []
+
+
+def test_wrong_size_is_refused_before_it_is_downloaded(entry, cache, server):
+    server.files["/gattaca.txt"] = b"<html>Please log in to the hotel's network</html>"
+    message = refused(download.ChecksumError)
+    assert "offers 49 bytes where 7,000 are wanted" in message
+    assert left(cache) == []
+
+
+def test_damaged_part_is_thrown_away(entry, cache, server):
+    server.cut_after = 3000
+    refused(download.MissingFile)
+    (cache / "gattaca.txt.part").write_bytes(b"X" * 3000)
+    refused(download.ChecksumError)
+    assert left(cache) == []
+    assert download.fetch("gattaca.txt").read_bytes() == CONTENT
+
+
+def test_wrong_size_in_the_cache(entry, cache):
+    cache.mkdir()
+    (cache / "gattaca.txt").write_bytes(CONTENT[:-1])
+    message = refused(download.ChecksumError)
+    assert "has 6,999 bytes and gattaca.txt should have 7,000" in message
+    assert (cache / "gattaca.txt").exists()  # it may be the user's own copy
+
+
+@pytest.mark.parametrize("where", ["TSSBOOK_MIRROR", "TSSBOOK_CACHE"])
+def test_wrong_content_of_a_local_copy(entry, tmp_path, server, monkeypatch, where):
+    monkeypatch.setenv(where, str(tmp_path))
+    (tmp_path / "gattaca.txt").write_bytes(CONTENT.lower())
+    assert str(tmp_path / "gattaca.txt") in refused(download.ChecksumError)
+    assert server.requests == []
+
+
+def test_a_mirror_file_that_changed_after_pinning(entry, cache, tmp_path, monkeypatch):
+    del entry["sha256"]
+    monkeypatch.setenv("TSSBOOK_MIRROR", str(tmp_path))
+    (tmp_path / "gattaca.txt").write_bytes(CONTENT)
+    with pytest.warns(UserWarning, match="was pinned"):
+        download.fetch("gattaca.txt")
+    (tmp_path / "gattaca.txt").write_bytes(CONTENT.lower())
+    assert "pins.json describes" in refused(download.ChecksumError)
+
+
+def test_broken_pins(entry, cache):
+    del entry["sha256"]
+    cache.mkdir()
+    (cache / "pins.json").write_text("{")
+    assert "pins.json is not JSON" in refused(download.ChecksumError)
+    assert left(cache) == ["pins.json"]
+
+
+@pytest.mark.parametrize("inside", ["", "not-made-yet"])
+def test_read_only_cache(entry, monkeypatch, inside):
+    with read_only_folder() as folder:
+        monkeypatch.setenv("TSSBOOK_CACHE", str(folder / inside))
+        message = refused(download.MissingFile)
+        assert_tells_what_to_do(message, entry, folder / inside)
+        assert "cache folder cannot be written (Permission denied)" in message
+        assert list(folder.iterdir()) == []
+
+
+def test_read_only_cache_beside_a_mirror_cannot_pin_and_says_so(entry, tmp_path, monkeypatch):
+    del entry["sha256"]
+    with read_only_folder({"gattaca.txt": CONTENT}) as mirror:
+        monkeypatch.setenv("TSSBOOK_MIRROR", str(mirror))
+        monkeypatch.setenv("TSSBOOK_CACHE", str(mirror / "cache"))
+        with pytest.warns(UserWarning, match=r"could not be pinned .*Permission denied"):
+            assert download.fetch("gattaca.txt") == mirror / "gattaca.txt"
+
+
+def test_full_disk(entry, cache, monkeypatch):
+    def full(file):
+        if file.name.endswith(".part"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(download, "_to_disk", full)
+    message = refused(download.MissingFile)
+    assert_tells_what_to_do(message, entry, cache)
+    assert "No space left on device" in message
+    assert left(cache) == []
+
+
+def test_file_without_an_address(entry, cache):
+    del entry["url"]
+    entry["how"] = "the word GATTACA written a thousand times"
+    message = refused(download.MissingFile)
+    assert "it has no download address of its own: it is the word GATTACA" in message
+    assert f"put it at {cache / 'gattaca.txt'}" in message
+
+
+def test_mirror_folder_that_does_not_exist(entry, cache, server, tmp_path, monkeypatch):
+    monkeypatch.setenv("TSSBOOK_MIRROR", str(tmp_path / "none"))
+    entry["url"] = server.url("/gone")
+    assert f"the mirror folder {tmp_path / 'none'} does not exist" in refused(download.MissingFile)
+
+
+def test_unknown_name():
+    with pytest.raises(ValueError, match=r"'pufin.pth' is not .* choose puffin.pth"):
+        download.fetch("pufin.pth")
+    with pytest.raises(ValueError, match=r"choose .*human_tss\.tsv"):  # nothing near: all
+        download.fetch("zzz")
+
+
+def test_a_path_is_not_a_name(tmp_path):
+    with pytest.raises(ValueError, match="is not a file that tssbook knows"):
+        download.fetch("../../etc/passwd")

@@ -1,0 +1,277 @@
+"""genome: tables, windows on both strands by hand, and sequences by coordinates."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support import read_only_folder
+from tssbook import __version__
+from tssbook.data import genome
+from tssbook.data import ucsc as ucsc_api
+from tssbook.data.fasta import Fasta
+from tssbook.data.genome import (
+    fetch_sequence,
+    padding,
+    read_bed,
+    read_table,
+    read_tss,
+    sequences,
+    windows,
+)
+from tssbook.sequence import codes
+
+#          0123456789
+CHR1 = "AACCGGTTAC"
+
+
+@pytest.fixture
+def fasta(tmp_path: Path) -> Path:
+    path = tmp_path / "genome.fa"
+    path.write_text(f">chr1\n{CHR1[:6]}\n{CHR1[6:].lower()}\n>chr2\nGGGN\n")
+    return path
+
+
+# --- tables -------------------------------------------------------------------------------------
+
+BED = "chr2\t5\t9\tYY1\t0\t-\tmore\nchr1\t3\t8\tACTB\t.\t+\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BED,
+        "# a comment\nbrowser position chr7\ntrack name=genes\n\n" + BED,
+        BED.replace("\n", "\r\n"),
+        BED.replace("\t", "  "),
+        BED.removesuffix("\n"),
+    ],
+)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_bed(tmp_path, text, compressed):
+    path = tmp_path / "genes.bed"
+    path.write_bytes(gzip.compress(text.encode()) if compressed else text.encode())
+    table = read_bed(path)
+    assert table.to_dict("list") == {
+        "chrom": ["chr2", "chr1"],
+        "start": [5, 3],
+        "end": [9, 8],
+        "name": ["YY1", "ACTB"],
+        "score": ["0", "."],
+        "strand": ["-", "+"],
+    }
+    assert table["start"].dtype == table["end"].dtype == np.int64
+
+
+def test_bed_with_three_columns(tmp_path):
+    path = tmp_path / "blacklist.bed"
+    path.write_text("chr1\t0\t7\n")
+    assert read_bed(path).to_dict("list") == {"chrom": ["chr1"], "start": [0], "end": [7]}
+
+
+def test_tss(tmp_path):
+    path = tmp_path / "tss.tsv"
+    path.write_text("name\tchr\tTSS\tstrand\tscore\nACTB\tchr7\t5530600\t-\t9\n")
+    assert read_tss(path).to_dict("list") == {
+        "chrom": ["chr7"],
+        "tss": [5530600],
+        "strand": ["-"],
+        "name": ["ACTB"],
+    }
+
+
+def test_table_keeps_text_and_line_numbers(tmp_path):
+    path = tmp_path / "table.tsv"
+    path.write_text("# made by hand\nb\ta\n\nNA\t007\n#\n\t1\n")
+    table = read_table(path, ["a"])
+    assert table.to_dict("list") == {"b": ["NA", ""], "a": ["007", "1"]}
+    assert table.index.tolist() == [4, 6]
+
+
+# --- windows ------------------------------------------------------------------------------------
+
+GENES = pd.DataFrame(
+    {"chrom": ["chr1", "chr1"], "start": [4, 2], "end": [9, 6], "strand": ["+", "-"]}
+)
+
+
+def test_upstream_of_a_gene():
+    # + strand: [4 - 3, 4); - strand: [6, 6 + 3).
+    assert windows(GENES, before=3, after=0).to_dict("list") == {
+        "chrom": ["chr1", "chr1"],
+        "start": [1, 6],
+        "end": [4, 9],
+        "strand": ["+", "-"],
+    }
+
+
+def test_around_a_tss():
+    tss = pd.DataFrame({"chrom": "chr1", "tss": [100, 100], "strand": ["+", "-"]})
+    found = windows(tss, before=3, after=3)
+    assert found["start"].tolist() == [97, 98]  # the minus strand is shifted by 1
+    assert found["end"].tolist() == [103, 104]
+
+
+def test_genes_and_their_tss_have_the_same_windows():
+    tss = GENES.assign(tss=[4, 5])[["chrom", "tss", "strand"]]
+    pd.testing.assert_frame_equal(windows(GENES, 7, 2), windows(tss, 7, 2))
+
+
+def test_windows_keep_the_index():
+    assert windows(GENES.set_axis(["a", "b"]), 2, 0).index.tolist() == ["a", "b"]
+
+
+def test_sequences_by_hand(fasta):
+    # AACCGGTTAC: [1, 4) is ACC; [6, 9) is TTA, from the other strand TAA.
+    found = sequences(fasta, windows(GENES, before=3, after=0))
+    assert found.tolist() == codes(["ACC", "TAA"]).tolist()
+    assert found.dtype == np.uint8
+
+
+def test_the_tss_stands_at_index_before(fasta):
+    # The first base of the + gene is G (4), that of the - gene the complement of G (5).
+    found = sequences(fasta, windows(GENES, before=2, after=1))
+    assert found[:, 2].tolist() == [2, 1]
+
+
+def test_past_both_ends_on_both_strands(fasta):
+    tss = pd.DataFrame({"chrom": "chr1", "tss": [1, 1, 8, 8], "strand": list("+-+-")})
+    around = windows(tss, before=3, after=3)
+    # + [-2, 4): NNAACC; - [-1, 5): NAACCG backwards CGGTTN; + [5, 11): GTTACN;
+    # - [6, 12): TTACNN backwards NNGTAA.
+    wanted = ["NNAACC", "CGGTTN", "GTTACN", "NNGTAA"]
+    assert sequences(fasta, around).tolist() == codes(wanted).tolist()
+    assert padding(fasta, around).tolist() == [2, 1, 1, 2]
+
+
+def test_wholly_outside_and_n(fasta):
+    table = pd.DataFrame(
+        {"chrom": ["chr1", "chr2"], "start": [30, 2], "end": [33, 5], "strand": ["+", "-"]}
+    )
+    assert sequences(fasta, table).tolist() == codes(["NNN", "NNC"]).tolist()
+    assert padding(fasta, table).tolist() == [3, 1]  # the N inside chr2 is no padding
+
+
+def test_an_opened_fasta_and_any_index(fasta):
+    around = windows(GENES, 3, 0).set_axis(["x", "x"])
+    opened = Fasta(fasta)
+    assert np.array_equal(sequences(opened, around), sequences(fasta, around))
+    assert padding(opened, around).tolist() == [0, 0]
+
+
+@given(
+    text=st.text("ACGTN", min_size=1, max_size=40),
+    tss=st.lists(st.tuples(st.integers(-5, 45), st.sampled_from("+-")), min_size=1, max_size=6),
+    before=st.integers(0, 20),
+    after=st.integers(1, 20),
+)
+def test_any_window_against_strings(tmp_path_factory, text, tss, before, after):
+    path = tmp_path_factory.mktemp("genome") / "genome.fa"
+    path.write_text(">c\n" + "\n".join(text[i : i + 7] for i in range(0, len(text), 7)) + "\n")
+    table = pd.DataFrame({"chrom": "c", "tss": [t for t, _ in tss], "strand": [s for _, s in tss]})
+    padded = "N" * 100 + text + "N" * 100
+    other = padded[::-1].translate(str.maketrans("ACGT", "TGCA"))
+    # Base p of the + strand stands at 100 + p; on the other strand at len - 1 - (100 + p).
+    places = [100 + t if s == "+" else len(padded) - 101 - t for t, s in tss]
+    wanted = [
+        (padded if s == "+" else other)[p - before : p + after]
+        for p, (_, s) in zip(places, tss, strict=True)
+    ]
+    assert np.array_equal(sequences(path, windows(table, before, after)), codes(wanted))
+
+
+def test_many_windows_of_a_block_each(fasta, monkeypatch):
+    table = pd.DataFrame({"chrom": "chr1", "tss": range(10), "strand": list("+-") * 5})
+    around = windows(table, 2, 2)
+    whole = sequences(fasta, around)
+    monkeypatch.setattr(genome, "_ROWS", 2)
+    monkeypatch.setattr("tssbook.data.fasta._ROWS", 3)
+    assert np.array_equal(sequences(fasta, around), whole)
+
+
+# --- a sequence by its coordinates ---------------------------------------------------------------
+
+PATH = "/getData/sequence?genome=hg38;chrom=chrM;start=0;end=10"
+ANSWER = {"genome": "hg38", "chrom": "chrM", "start": 0, "end": 10, "dna": "GATcacaggt"}
+
+
+@pytest.fixture
+def ucsc(server, cache, monkeypatch):
+    """A server that answers like UCSC's; an empty cache, no mirror."""
+    monkeypatch.setattr(ucsc_api, "UCSC", server.url(""))
+    server.files[PATH] = json.dumps(ANSWER).encode()
+    return server
+
+
+def test_from_a_file(fasta):
+    assert fetch_sequence("chr1", 5, 9, fasta=fasta) == "GTTA"
+
+
+def test_from_ucsc_once(ucsc, cache):
+    assert fetch_sequence("chrM", 0, 10) == "GATCACAGGT"
+    assert fetch_sequence("chrM", 0, 10, assembly="GRCh38") == "GATCACAGGT"
+    ((path, headers),) = ucsc.requests
+    assert path == PATH
+    assert headers["User-Agent"] == f"tssbook/{__version__}"
+    assert [p.name for p in (cache / "ucsc").iterdir()] == ["hg38_chrM_0_10.txt"]
+
+
+def test_a_damaged_copy_is_got_again(ucsc, cache):
+    (cache / "ucsc").mkdir(parents=True)
+    (cache / "ucsc" / "hg38_chrM_0_10.txt").write_text("GAT")
+    assert fetch_sequence("chrM", 0, 10) == "GATCACAGGT"
+    assert (cache / "ucsc" / "hg38_chrM_0_10.txt").read_text() == "GATCACAGGT"
+
+
+def test_a_cache_that_cannot_be_written(ucsc, monkeypatch):
+    with read_only_folder() as folder:
+        monkeypatch.setenv("TSSBOOK_CACHE", str(folder))
+        with pytest.warns(UserWarning, match="could not be kept in"):
+            assert fetch_sequence("chrM", 0, 10) == "GATCACAGGT"
+
+
+def test_pieces_come_before_ucsc(ucsc, tmp_path, monkeypatch):
+    piece = tmp_path / "pieces.fa"
+    piece.write_text(">hg19_chr7_100_108\nGATTACAT\n")
+    table = tmp_path / "pieces.tsv"
+    table.write_text(
+        "assembly\tchrom\tstart0\tend\tname\nhg19\tchr7\t100\t108\thg19_chr7_100_108\n"
+    )
+    files = {"human_chunks.tsv": table, "human_chunks.fa.gz": piece, "human_chunks.fa.gz.fai": None}
+    monkeypatch.setattr(ucsc_api, "fetch", files.__getitem__)
+    assert fetch_sequence("chr7", 101, 104, assembly="GRCh37") == "ATT"
+    assert fetch_sequence("chr7", 100, 108, assembly="hg19") == "GATTACAT"
+    assert ucsc.requests == []
+    assert fetch_sequence("chrM", 0, 10) == "GATCACAGGT"  # in no piece
+
+
+def test_pieces_of_the_mirror(mirror):
+    # The windows of human_tss.tsv were cut out of the same pieces by other means.
+    first = pd.read_csv(mirror / "human_tss.tsv", sep="\t").query("strand == '+'").iloc[0]
+    with gzip.open(mirror / "human_tss_4651bp.fa.gz", "rt") as file:
+        records = dict(r.split("\n", 1) for r in file.read().removeprefix(">").split("\n>"))
+    (wanted,) = [seq for head, seq in records.items() if head.startswith(f"{first['epd']} ")]
+    found = fetch_sequence(
+        first["chrom"], first["tss0"] - 2325, first["tss0"] + 2326, assembly=first["assembly"]
+    )
+    assert found == wanted.replace("\n", "")
+
+
+def test_windows_of_the_mirror(mirror):
+    table = pd.read_csv(mirror / "human_tss.tsv", sep="\t")
+    loci = table[["chunk_name", "pos_in_chunk", "strand"]].set_axis(
+        ["chrom", "tss", "strand"], axis=1
+    )
+    with gzip.open(mirror / "human_tss_4651bp.fa.gz", "rt") as file:
+        parts = file.read().removeprefix(">").split("\n>")
+    wanted = codes([part.split("\n", 1)[1].replace("\n", "") for part in parts])
+    found = sequences(mirror / "human_chunks.fa.gz", windows(loci, 2325, 2326))
+    assert found.shape == (237, 4651)
+    assert np.array_equal(found, wanted)

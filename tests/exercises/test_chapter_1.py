@@ -1,0 +1,539 @@
+"""checks: a solution passes, nothing is not attempted, and each usual mistake hears its name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from tssbook.exercises.chapter_1 import RATES, better_model, learning_rates, position_bonus
+from tssbook.exercises.verdict import Verdict
+from tssbook.models import checkpoints
+from tssbook.models.toy import BASE_SCORES, MaxPoolCNN, ToyCNN, score
+from tssbook.sequence import decode, kmers, one_hot
+
+# --- verdicts -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verdict", "shown"),
+    [
+        (Verdict(True, "well done."), "Passed: well done."),
+        (Verdict(False, "look again."), "Not yet: look again."),
+        (Verdict(None, ""), "Not attempted yet."),
+    ],
+)
+def test_what_a_notebook_shows(verdict, shown):
+    assert repr(verdict) == shown
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda: position_bonus(None),
+        lambda: position_bonus(lambda words: None),
+        lambda: learning_rates(None, None),
+        lambda: learning_rates(None, {"linear": 0.01, "cnn": 0.01}),
+        lambda: learning_rates(table(), None),
+        lambda: better_model(None, torch.zeros(2, 4, 8), torch.zeros(2)),
+    ],
+)
+def test_not_attempted(check):
+    assert repr(check()) == "Not attempted yet."
+
+
+# --- exercise 1 -----------------------------------------------------------------------------
+
+
+def position_score(word, *, first=0, last=False, every=False, grows=False, signs=(10, -10)):
+    """The rule of exercise 1, with the mistakes that can be made."""
+    total = sum(BASE_SCORES[base] for base in word) / len(word)
+    for motif, sign in zip(("TAT", "GCG"), signs, strict=True):
+        places = [p for p in range(len(word) - 2) if word[p : p + 3] == motif]
+        if not places:
+            continue
+        chosen = places if every else places[-1:] if last else places[:1]
+        total += sum(sign * (p + 1 if grows else 6 - p - first) / 6 for p in chosen)
+    return total
+
+
+def answer(**mistake):
+    return lambda words: [position_score(word, **mistake) for word in words]
+
+
+def test_the_rule_on_paper():
+    assert position_score("TATTTTTT") == 22.125  # 97 / 8 + 10 * 6 / 6
+    assert position_score("GCGAAAAA") == 8.125  # 145 / 8 - 10 * 6 / 6
+    assert position_score("CCCCCTAT") == pytest.approx(15.875 + 10 / 6)  # at place 5
+    assert position_score("TATATTTT") == 23.25  # 106 / 8 + 10, for the first copy only
+
+
+@pytest.mark.parametrize("kind", [list, np.array, torch.tensor, pd.Series])
+def test_position_solution(kind):
+    verdict = position_bonus(lambda words: kind(answer()(words)))
+    assert repr(verdict) == "Passed: all 65,536 8-mers have the score of the new rule."
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (score, "this is the old rule: the bonus does not depend on the position yet."),
+        (answer(grows=True), "the bonus grows towards the end; the start should count most."),
+        (answer(every=True), "every copy adds its bonus; only the first copy should."),
+        (answer(last=True), "the last copy counts; the first one should."),
+        (answer(signs=(10, 0)), "GCG has no effect; it should subtract what TAT would add."),
+        (answer(signs=(10, 10)), "GCG adds; it should subtract."),
+        (answer(first=1), "positions seem to be counted from 1: the first one is 0."),
+        (lambda words: np.zeros((65_536, 1)), "result has shape (65536, 1), wanted (65536,)."),
+        (lambda words: 20.0, "the result has shape (), wanted (65536,)."),
+    ],
+    ids=["old", "grows", "every", "last", "no GCG", "GCG adds", "from 1", "column", "number"],
+)
+def test_position_mistakes(wrong, message):
+    verdict = position_bonus(wrong)
+    assert verdict.passed is False
+    assert message in verdict.message
+
+
+def found(test, *, share=lambda p: (6 - p) / 6, base=np.mean):
+    """A solution with str.find; the test says which places count as found."""
+
+    def answered(words):
+        scores = []
+        for word in words:
+            total = base([BASE_SCORES[letter] for letter in word])
+            for motif, sign in {"TAT": 10, "GCG": -10}.items():
+                if test(word.find(motif)):
+                    total += sign * share(word.find(motif))
+            scores.append(total)
+        return scores
+
+    return answered
+
+
+def there(place):
+    return place >= 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (found(lambda p: True), "find returns -1 where there is no motif; add the bonus only"),
+        (found(bool), "find returns -1 where there is no motif; add the bonus only"),
+        (found(lambda p: p > 0), "position 0 counts too: it gives the whole bonus."),
+        (found(there, share=lambda p: 1 + (6 - p) / 6), "on top of the old rule's; it should"),
+        (found(there, base=sum), "the base scores are added up; wanted their mean."),
+        (found(there, share=lambda p: (6 - p) / 5), "the bonus is divided by 5; a motif has 6"),
+        (found(there, share=lambda p: (5 - p) / 5), "the bonus is divided by 5; a motif has 6"),
+        (found(there, share=lambda p: (6 - p) / 8), "the bonus is divided by 8; a motif has 6"),
+        (found(there, share=lambda p: (8 - p) / 8), "the bonus is divided by 8; a motif has 6"),
+    ],
+    ids=["-1", "truth", "> 0", "on top", "sum", "6-p by 5", "by 5", "6-p by 8", "by 8"],
+)
+def test_position_slips_with_find(wrong, message):
+    verdict = position_bonus(wrong)
+    assert verdict.passed is False
+    assert message in verdict.message
+
+
+def test_position_solution_with_find():
+    assert position_bonus(found(there)).passed
+
+
+@pytest.mark.parametrize("wrong", ["TAT", [1.0, 2.0], np.zeros(3), {}], ids=type)
+def test_position_answer_that_is_no_function(wrong):
+    shown = repr(position_bonus(wrong))
+    assert shown == "Not yet: position_score should be a function of a list of words."
+
+
+@pytest.mark.parametrize(
+    ("result", "kind"),
+    [
+        (lambda words: dict.fromkeys(words, 1.0), "dict"),
+        (lambda words: map(len, words), "map"),
+        (lambda words: "twenty", "str"),
+        (lambda words: [[1.0], [1.0, 2.0]], "list"),
+        (lambda words: [10**400] * len(words), "list"),
+        (lambda words: words, "list"),
+        (lambda words: torch.zeros(2).to_sparse(), "Tensor"),
+    ],
+    ids=["dict", "iterator", "text", "ragged", "huge", "words", "sparse"],
+)
+def test_position_results_that_are_no_numbers(result, kind):
+    verdict = position_bonus(result)
+    assert verdict.passed is False
+    assert verdict.message == f"the function returns a {kind}; wanted 65,536 numbers."
+
+
+def test_position_solution_that_needs_gradients():
+    given = torch.tensor(answer()(kmers(8)), requires_grad=True)
+    assert position_bonus(lambda words: given).passed
+
+
+def test_position_answer_for_one_word():
+    verdict = position_bonus(position_score)
+    assert repr(verdict) == (
+        "Not yet: the function takes one word; it should take a list of words and return one "
+        "number for each."
+    )
+
+
+@pytest.mark.parametrize("of_one_word", [None, "text", [1.0, 2.0]])
+def test_errors_of_the_answer_itself_are_raised(of_one_word):
+    def broken(words):
+        if isinstance(words, str):
+            return of_one_word
+        raise KeyError("my own mistake")
+
+    with pytest.raises(KeyError, match="my own mistake"):
+        position_bonus(broken)
+
+
+def test_any_other_position_mistake_is_shown_with_its_first_word():
+    # The words come in the order of the alphabet: AAAAATAT is the first one with a motif.
+    # Its letters give (6*20 + 2*11) / 8 = 17.75, and TAT at place 5 gives 10 / 6.
+    verdict = position_bonus(lambda words: [position_score(w, signs=(0, -10)) for w in words])
+    assert repr(verdict) == "Not yet: AAAAATAT should score 19.417 and scores 17.750."
+    verdict = position_bonus(lambda words: np.full(len(words), np.nan))
+    assert repr(verdict) == "Not yet: AAAAAAAA should score 20.000 and scores nan."
+
+
+# --- exercise 2 -----------------------------------------------------------------------------
+
+
+def table(**changes) -> pd.DataFrame:
+    """Losses as they come out: the linear model hardly minds the rate, the CNN diverges."""
+    columns = {
+        "linear": [13.4, 13.2, 13.1, 13.2, 13.5],
+        "cnn": [9.0, 3.0, 1.5, 2.0, np.inf],
+    } | changes
+    return pd.DataFrame(columns, index=list(RATES))
+
+
+GOOD = {"linear": 0.01, "cnn": 0.01}
+
+
+@pytest.mark.parametrize(
+    "recommended",
+    [GOOD, {"linear": 0.005, "cnn": 0.01}, {"linear": 0.1, "cnn": 0.01, "why": "the lowest"}],
+)
+def test_learning_rates_solution(recommended):
+    verdict = learning_rates(table(), recommended)
+    assert verdict.passed
+    # 13.5 / 13.1 = 1.03
+    assert verdict.message.endswith("and the CNN depends on the rate far more.")
+
+
+def test_order_of_the_table_does_not_matter():
+    shuffled = table()[["cnn", "linear"]].iloc[[3, 0, 4, 1, 2]]
+    assert learning_rates(shuffled, pd.Series(GOOD).to_dict()).passed
+
+
+@pytest.mark.parametrize(
+    ("given", "recommended", "message"),
+    [
+        (table().rename(columns={"cnn": "CNN"}), GOOD, "wanted columns linear and cnn"),
+        (table().rename(columns={"cnn": 3}), GOOD, "wanted columns linear and cnn"),
+        (table()[["linear", "linear"]], GOOD, "wanted columns linear and cnn"),
+        (table(third=1.0), GOOD, "wanted columns linear and cnn"),
+        (pd.DataFrame(), GOOD, "wanted columns linear and cnn"),
+        (table().to_dict(), GOOD, "the table is a dict; wanted a pandas DataFrame."),
+        ("text", GOOD, "the table is a str; wanted a pandas DataFrame."),
+        (table().T, GOOD, "the rates stand in the columns; exchange rows and columns with .T."),
+        (table().rename_axis("rate").reset_index(), GOOD, "the index with .set_index('rate')."),
+        (table(**{"0": [str(r) for r in RATES]}), GOOD, "the index with .set_index('0')."),
+        (table().set_axis([str(r) for r in RATES]), GOOD,
+         "the index holds text; write the rates as numbers."),
+        (table().set_axis([(r, r) for r in RATES]), GOOD, "the index holds objects of type tuple"),
+        (table(cnn=["9", "3", "1.5", "2", "inf"]), GOOD,
+         "the column cnn holds text; write the losses as numbers."),
+        (table(linear=[[13.0, 13.1]] * 5), GOOD, "the column linear holds objects of type list"),
+        (table(cnn=[9, 3, 1.5, 2, None]), GOOD, "write inf where a training diverged"),
+        (table(cnn=[9, 3, 1.5, 0, 2]), GOOD, "there are losses of 0 or below"),
+        (table(), 0.01, 'the recommendation is a float; wanted a dict {"linear": rate, "cnn"'),
+        (table(), [0.01, 0.01], "the recommendation is a list; wanted a dict"),
+        (table(), {"linear": 0.01, "cnn": "0.01"}, "'0.01' for cnn is not one of the five rates"),
+        (table(), {"linear": None, "cnn": 0.01}, "None for linear is not one of the five rates"),
+        (table(), {"linear": 0.01}, "one recommendation for each"),
+        (table().iloc[:4], GOOD, "the index should hold the learning rates (0.001, 0.005"),
+        (table().reset_index(drop=True), GOOD, "the index should hold the learning rates"),
+        (table(cnn=[9, 3, 1.5, 2, np.nan]), GOOD, "write inf where a training diverged"),
+        (table(linear=[9, 3, 1.5, 2, 3]), GOOD, "cannot come below about 13; is it the CNN's"),
+        (table(linear=[90, 80, 70, 60, 50]), GOOD, "the linear model has not converged"),
+        (table(cnn=[9, 8, 7, 9, np.inf]), GOOD, "the CNN has hardly learned at any rate"),
+        (table(), {"linear": 0.01, "cnn": 0.02}, "0.02 for cnn is not one of the five rates"),
+        (table(), {"linear": 0.01, "cnn": 0.05},
+         "for cnn you recommend 0.05 (loss 2.00), but 0.01 gives 1.50."),
+        (table(linear=[15, 14, 13.1, 14, 15]), {"linear": 0.1, "cnn": 0.01},
+         "for linear you recommend 0.1 (loss 15.00), but 0.01 gives 13.10."),
+        (table(), {"linear": 0.01, "cnn": 0.1}, "for cnn you recommend 0.1 (loss inf), but"),
+        (table(linear=[13.1, 20, 20, 20, 30], cnn=[1.5] * 5), {"linear": 0.001, "cnn": 0.01},
+         "the CNN should be the more sensitive one; are the columns swapped?"),
+    ],
+)  # fmt: skip
+def test_learning_rates_mistakes(given, recommended, message):
+    verdict = learning_rates(given, recommended)
+    assert verdict.passed is False
+    assert message in verdict.message
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        table().set_axis(np.array(RATES, dtype=np.float32)),
+        table().set_axis(pd.Index(RATES, dtype=object)),
+        table().astype(object),
+        table().astype(np.float32),
+    ],
+    ids=["float32 index", "object index", "object cells", "float32 cells"],
+)
+def test_numbers_of_any_type_are_read(given):
+    assert learning_rates(given, GOOD).passed
+    assert learning_rates(given, {"linear": 0.01, "cnn": np.float32(0.01)}).passed
+    verdict = learning_rates(given, {"linear": 0.01, "cnn": 0.05})
+    assert verdict.message == "for cnn you recommend 0.05 (loss 2.00), but 0.01 gives 1.50."
+
+
+def test_a_choice_nearly_as_good_as_the_best_is_good():
+    close = table(cnn=[9, 3, 1.5, 1.57, 9])  # 1.57 / 1.5 = 1.047
+    assert learning_rates(close, {"linear": 0.01, "cnn": 0.05}).passed
+    far = table(cnn=[9, 3, 1.5, 1.58, 9])  # 1.053
+    assert learning_rates(far, {"linear": 0.01, "cnn": 0.05}).passed is False
+
+
+# --- exercise 3 -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def some_words():
+    words = kmers(8)[::13]
+    return one_hot(words), torch.from_numpy(score(words))
+
+
+class Answers(nn.Module):
+    """A model that says for each word what a function says."""
+
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.function, self.asked_in_training = function, None
+
+    def forward(self, x):
+        self.asked_in_training = self.training
+        return torch.tensor([float(self.function(word)) for word in decode(x)])
+
+
+def rule(word: str) -> float:
+    return float(score([word])[0])
+
+
+def copies(word: str, motif: str) -> int:
+    return sum(word.startswith(motif, p) for p in range(6))
+
+
+def solved() -> MaxPoolCNN:
+    """The rule written into the weights: a filter for each motif, and the base scores."""
+    model = MaxPoolCNN(n_filters=2)
+    with torch.no_grad():
+        model.conv.weight.copy_(one_hot(["TAT", "GCG"]))
+        model.conv.bias.fill_(-2)
+        model.presence.weight.copy_(torch.tensor([[10.0, -10.0]]))
+        model.presence.bias.zero_()
+        bases = torch.tensor([20.0, 17, 14, 11])[:, None].expand(4, 8) / 8
+        model.bases.weight.copy_(bases.reshape(1, 32))
+    return model
+
+
+def test_better_model_solution(some_words):
+    model = solved().train()
+    verdict = better_model(model, *some_words)
+    assert repr(verdict) == "Passed: the test error is below 0.01."
+
+
+def test_better_model_is_asked_in_evaluation_mode(some_words):
+    model = Answers(rule).train()
+    assert better_model(model, *some_words).passed
+    assert model.asked_in_training is False
+
+
+def test_the_bound_is_0_01(some_words):
+    assert better_model(Answers(lambda w: rule(w) + 0.099), *some_words).passed
+    verdict = better_model(Answers(lambda w: rule(w) + 0.101), *some_words)
+    assert verdict.passed is False
+    assert verdict.message.startswith("the test error is 0.010, wanted below 0.01; ")
+
+
+def more_copies(tat: float, gcg: float, offset: float = 0.0):
+    """A model that errs by so much for each further copy, and by an offset everywhere."""
+    return Answers(
+        lambda word: (
+            rule(word)
+            + tat * max(copies(word, "TAT") - 1, 0)
+            + gcg * max(copies(word, "GCG") - 1, 0)
+            + offset
+        )
+    )
+
+
+def test_a_model_that_counts_copies(some_words):
+    message = better_model(more_copies(9, -8), *some_words).message
+    # TATATAT holds three copies: a few words with GCG or TAT err twice as much.
+    assert message.endswith("(GCG), so the model still counts copies.")
+    assert "; further copies move the mean by +9." in message
+    assert "(TAT) and -8." in message
+
+
+@pytest.mark.parametrize(
+    "model",
+    [more_copies(9, 0), more_copies(0, -9), more_copies(-9, 9), more_copies(2.5, -2.5)],
+    ids=["TAT alone", "GCG alone", "the other way", "too little"],
+)
+def test_other_errors_at_repeats_are_not_counting(some_words, model):
+    message = better_model(model, *some_words).message
+    assert "counts copies" not in message
+    assert "wanted below 0.01; the mean error is " in message
+
+
+def test_the_mean_error_of_each_kind_of_word(some_words):
+    def errs(word):
+        tat, gcg = "TAT" in word, "GCG" in word
+        return rule(word) + (2 if tat and not gcg else -3 if gcg and not tat else 0.5)
+
+    assert better_model(Answers(errs), *some_words).message.endswith(
+        "; the mean error is +2.0 on words with TAT only, -3.0 with GCG only and +0.5 without "
+        "a motif."
+    )
+
+
+def test_a_model_that_was_not_trained(some_words):
+    torch.manual_seed(17)
+    verdict = better_model(ToyCNN(), *some_words)
+    mean = float(some_words[1].mean())
+    assert verdict.passed is False
+    assert verdict.message.startswith("the mean prediction is ")
+    assert verdict.message.endswith(f"and the mean score {mean:.1f}: has the model been trained?")
+
+
+def test_the_models_of_the_chapter(some_words):
+    assert "counts copies" in better_model(checkpoints.load("toy-cnn"), *some_words).message
+    linear = better_model(checkpoints.load("toy-linear"), *some_words)
+    assert "wanted below 0.01; the mean error is -" in linear.message
+    assert better_model(checkpoints.load("toy-maxpool-17"), *some_words).passed
+
+
+def test_the_mode_of_every_part_is_as_before(some_words):
+    model = solved().train()
+    model.conv.eval()
+    assert better_model(model, *some_words).passed
+    assert (model.training, model.conv.training, model.bases.training) == (True, False, True)
+    broken = nn.Sequential(nn.Flatten(), nn.Linear(8, 1)).train()
+    assert better_model(broken, *some_words).passed is False
+    assert broken.training
+
+
+def test_a_model_may_write_into_its_input(some_words):
+    class Writes(nn.Module):
+        def forward(self, x):
+            x.mul_(3)
+            return x[:, 0, 0]
+
+    before = some_words[0].clone()
+    assert better_model(Writes(), *some_words).passed is False
+    assert torch.equal(some_words[0], before)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (MaxPoolCNN, "got a class; make a model with (), and train it."),
+        (solved().forward, "wanted a trained model, got a method."),
+        ("cnn", "wanted a trained model, got a str."),
+        ((solved(), [1.0]), "wanted a trained model, got a tuple."),
+        (solved().state_dict(), "wanted a trained model, got a OrderedDict."),
+        (torch.zeros(5042), "wanted a trained model, got a Tensor."),
+        (nn.Linear(3, 1), "the model cannot read (5042, 4, 8): mat1 and mat2 shapes cannot be"),
+        (nn.Module(), "the model cannot read (5042, 4, 8): Module [Module] is missing"),
+    ],
+)
+def test_answers_that_are_no_model(some_words, given, message):
+    verdict = better_model(given, *some_words)
+    assert verdict.passed is False
+    assert message in verdict.message
+    assert "\n" not in verdict.message
+
+
+class Returns(nn.Module):
+    """A model that returns what it is told, whatever the sequences."""
+
+    def __init__(self, result) -> None:
+        super().__init__()
+        self.result = result
+
+    def forward(self, x):
+        return self.result
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ((torch.zeros(5042), 1), "the model returns a tuple; wanted a tensor (5042,)."),
+        (None, "the model returns a NoneType; wanted a tensor (5042,)."),
+        (np.zeros(5042), "the model returns a ndarray; wanted a tensor (5042,)."),
+        (torch.tensor(1.0), "the model returns (), wanted (5042,)"),
+        (torch.zeros(5042, dtype=torch.int64), "has the model been trained?"),
+        (torch.full((5042,), 15.5, dtype=torch.float16, requires_grad=True), "nearly the same"),
+    ],
+)
+def test_better_model_outputs(some_words, result, message):
+    verdict = better_model(Returns(result), *some_words)
+    assert verdict.passed is False
+    assert message in verdict.message
+
+
+def test_errors_of_the_model_itself_are_raised(some_words):
+    def broken(word):
+        raise KeyError("my own mistake")
+
+    with pytest.raises(KeyError, match="my own mistake"):
+        better_model(Answers(broken), *some_words)
+
+
+class Column(nn.Module):
+    """The answer as a column, (N, 1)."""
+
+    def forward(self, x):
+        return solved()(x)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Column(), "returns (5042, 1), wanted (5042,); squeeze(-1) removes a last axis"),
+        (
+            Answers(lambda word: 15.5),
+            "the model predicts nearly the same for all; the test error is ",
+        ),
+        (Answers(lambda word: float("nan")), "some predictions are NaN or infinite; the training"),
+        (Answers(lambda word: rule(word) + (word == "A" * 8) * float("inf")), "NaN or infinite"),
+        (Answers(lambda word: rule(word) + 1), "the test error is 1.000, wanted below 0.01;"),
+    ],
+    ids=["column", "constant", "nan", "one inf", "offset"],
+)
+def test_better_model_mistakes(some_words, model, message):
+    verdict = better_model(model, *some_words)
+    assert verdict.passed is False
+    assert message in verdict.message
+
+
+def test_words_without_repeats_are_judged_too():
+    x = one_hot(["AAAAAAAA", "CCCCCCCC", "GGGGGGGG"])
+    verdict = better_model(Answers(lambda word: rule(word) + 1), x, torch.tensor([20.0, 17, 14]))
+    assert repr(verdict) == (
+        "Not yet: the test error is 1.000, wanted below 0.01; the mean error is +1.0 without a "
+        "motif."
+    )
+    both = one_hot(["TATGCGAA", "GCGTATCC"])
+    wrong = Answers(lambda word: rule(word) + 1)
+    verdict = better_model(wrong, both, torch.from_numpy(score(["TATGCGAA", "GCGTATCC"])))
+    assert repr(verdict) == "Not yet: the test error is 1.000, wanted below 0.01."

@@ -1,0 +1,448 @@
+"""promoter_checks: a solution passes, and each usual mistake hears its name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tssbook.data.splits import Split
+from tssbook.exercises.chapter_2 import deletion, leak, shuffle
+from tssbook.interpret.mutagenesis import ism
+from tssbook.metrics import pearson_r
+from tssbook.models.promoter import PromoterNet
+from tssbook.sequence import one_hot, reverse_complement
+
+# --- exercise 1 -----------------------------------------------------------------------------
+
+# Rows 0 to 299; the test rows are in the middle, so that places in them are no test rows.
+SPLIT = Split(np.r_[0:100, 200:270], np.arange(270, 300), np.arange(100, 200))
+GAINS = {"copied": (0.8, 0.95), "others": (0.81, 0.805)}
+
+
+def leaky(split, seed):
+    copied = np.random.default_rng(seed).choice(split.test, 10, replace=False)
+    return np.concatenate([split.train, copied])
+
+
+def adding(extra):
+    """A solution that adds something else, made from the split and a generator."""
+    return lambda split, seed: np.concatenate(
+        [split.train, extra(split, np.random.default_rng(seed))]
+    )
+
+
+@pytest.mark.parametrize("answer", [None, lambda split, seed: None])
+@pytest.mark.parametrize("gains", [None, GAINS])
+def test_leak_not_attempted(answer, gains):
+    assert repr(leak(answer, gains, SPLIT)) == "Not attempted yet."
+
+
+def test_leak_half_done():
+    shown = "Not attempted yet: the rows are right; inflation is still to come."
+    assert repr(leak(leaky, None, SPLIT)) == shown
+
+
+@pytest.mark.parametrize("kind", [list, torch.from_numpy, np.random.default_rng(0).permutation])
+def test_leak_solution(kind):
+    verdict = leak(lambda *given: kind(leaky(*given)), GAINS, SPLIT)
+    # 0.95 - 0.80 and 0.805 - 0.81
+    assert repr(verdict) == (
+        "Passed: r changes by +0.150 on the copied genes and by -0.005 on the others: the "
+        "difference was learned by heart."
+    )
+
+
+def test_leak_takes_tensors_and_either_rounding_of_a_tenth():
+    gains = {name: tuple(map(torch.tensor, pair)) for name, pair in GAINS.items()}
+    split = SPLIT._replace(test=SPLIT.test[:95])
+    for n in (9, 10):
+        assert leak(adding(lambda s, r, n=n: r.choice(s.test, n, replace=False)), gains, split)
+    eleven = adding(lambda s, r: r.choice(s.test, 11, replace=False))
+    assert leak(eleven, gains, split).passed is False
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (SPLIT.train, "leaky should be a function of a split and a seed."),
+        (lambda s, seed: s, "the function returns a Split; wanted one array of row numbers"),
+        (lambda s, seed: "rows", "the function returns a str; wanted one array of row numbers"),
+        (lambda s, seed: np.isin(np.arange(300), leaky(s, seed)), "a mask; wanted row numbers"),
+        (lambda s, seed: leaky(s, seed)[-10:], "only the copies come back; put them behind"),
+        (lambda s, seed: leaky(s, seed)[3:], "3 training rows are missing; wanted all of them"),
+        (lambda s, seed: s.train, "the split's own training rows: no test gene is among them"),
+        (adding(lambda s, r: r.choice(len(s.test), 10, replace=False)),
+         "the added numbers are places in split.test, not rows: split.test[places]."),
+        (adding(lambda s, r: [300, 301]), "row 300 is in no part of the split."),
+        (adding(lambda s, r: s.valid[:4]), "4 validation rows were added; they choose the best"),
+        (adding(lambda s, r: r.choice(s.train, 17, replace=False)),
+         "training genes are repeated; the leak needs genes of the test set."),
+        (adding(lambda s, r: np.r_[s.test[:10], s.train[:10]]), "training genes stand there twice"),
+        (adding(lambda s, r: np.tile(r.choice(s.test, 5, replace=False), 2)),
+         "a test gene was added twice; draw with replace=False."),
+        (adding(lambda s, r: s.test), "all test genes were added; keep nine tenths out"),
+        (adding(lambda s, r: r.choice(s.test, 17, replace=False)),
+         "17 of 100 test genes were added; wanted a tenth of them."),
+        (adding(lambda s, r: np.random.default_rng().choice(s.test, 10, replace=False)),
+         "the same seed draws other genes each time"),
+        (adding(lambda s, r: s.test[:10]), "another seed draws the same genes; draw them with"),
+    ],
+)  # fmt: skip
+def test_leaky_mistakes(wrong, message):
+    verdict = leak(wrong, GAINS, SPLIT)
+    assert verdict.passed is False
+    assert message in verdict.message
+
+
+def test_errors_of_the_answer_itself_are_raised():
+    def broken(split, seed):
+        raise KeyError("my own mistake")
+
+    with pytest.raises(KeyError, match="my own mistake"):
+        leak(broken, None, SPLIT)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (0.1, 'inflation is a float; wanted {"copied": (r before, r after), "others"'),
+        ({"copied": (0.8, 0.9)}, "inflation has the keys 'copied'; wanted"),
+        (GAINS | {"copied": 0.15}, "'copied' should be two numbers, r before and r after."),
+        (GAINS | {"others": None}, "'others' should be two numbers, r before and r after."),
+        (GAINS | {"others": (81, 80)}, "r lies between -1 and 1, but 'others' is 81 and 80."),
+        (GAINS | {"others": (0.8, np.nan)}, "r lies between -1 and 1, but 'others' is 0.8 and nan"),
+        ({"copied": (0.9, 0.9), "others": (0.8, 0.8)}, "r is the same before and after. Training"),
+        (GAINS | {"copied": (0.95, 0.8)}, "r falls by 0.150 on the copied genes; wanted (before"),
+        (dict(zip(GAINS, reversed(GAINS.values()), strict=True)),
+         "the copied genes gain -0.005 and the others +0.150; it should be the other way round"),
+        (GAINS | {"copied": (0.8, 0.81)}, "the copied genes gain +0.010 only; train for a few"),
+    ],
+)  # fmt: skip
+def test_inflation_mistakes(wrong, message):
+    verdict = leak(leaky, wrong, SPLIT)
+    assert verdict.passed is False
+    assert message in verdict.message
+
+
+# --- exercise 2 -----------------------------------------------------------------------------
+
+N, HALF = 120, 49
+
+
+class CountsMotif(nn.Module):
+    """Says 2 for each A of a sequence, and 20 for each GTATG."""
+
+    def forward(self, x):
+        motif = (x.unfold(2, 5, 1) * one_hot("GTATG")[:, None]).sum((1, 3)) == 5
+        return 2 * x[:, 0].sum(1) + 20 * motif.sum(1)
+
+
+def _promoters():
+    """Random promoters A..A..A, GTATG in the middle of every second one; halves exchanged.
+
+    A left A right A becomes A right A left A: every pair of neighbours is still there, and
+    GTATG, which had its A in the middle, is cut.
+    """
+    letters = np.random.default_rng(0).integers(0, 4, (N, 2 * HALF + 3))
+    letters[::2, HALF - 1 : HALF + 4] = [2, 3, 0, 3, 2]
+    letters[:, [0, HALF + 1, -1]] = 0
+    left, right = letters[:, 1 : HALF + 1], letters[:, HALF + 2 : -1]
+    a = letters[:, :1]
+    exchanged = np.concatenate([a, right, a, left, a], axis=1)
+    return (torch.eye(4)[torch.from_numpy(part)].transpose(1, 2) for part in (letters, exchanged))
+
+
+X, EXCHANGED = _promoters()
+MODEL = CountsMotif().train()
+Y = MODEL(X) + torch.from_numpy(np.random.default_rng(1).normal(0, 20, N)).float()
+R = float(pearson_r(MODEL(EXCHANGED), Y))
+
+
+def test_exchanged_halves_keep_pairs():
+    """ATAGACA has the pairs AT TA AG GA AC CA, and ACATAGA the same ones."""
+    x, y = one_hot(["ATAGACA"] * 120), one_hot(["ACATAGA"] * 120)
+    assert shuffle(x, y, None, Y, MODEL).message == (
+        "the sequences are right; shuffled_r is still to come."
+    )
+
+
+@pytest.mark.parametrize("r", [None, 0.5])
+def test_shuffle_not_attempted(r):
+    assert repr(shuffle(X, None, r, Y, MODEL)) == "Not attempted yet."
+
+
+@pytest.mark.parametrize("kind", [torch.Tensor, torch.Tensor.char, torch.Tensor.numpy])
+@pytest.mark.parametrize("n", [100, N])
+def test_shuffle_solution(kind, n):
+    r = pearson_r(MODEL(EXCHANGED[:n]), Y[:n])
+    verdict = shuffle(X.char(), kind(EXCHANGED[:n]), r, Y, MODEL)
+    assert verdict.passed, verdict.message
+    assert f"r = {r:.2f} is what this model gets from composition." in verdict.message
+    assert MODEL.training
+
+
+def test_shuffle_accepts_the_mean_of_both_strands():
+    both = (MODEL(EXCHANGED) + MODEL(reverse_complement(EXCHANGED))) / 2
+    r = float(pearson_r(both, Y))
+    assert abs(r - R) > 0.05
+    assert shuffle(X, EXCHANGED, r, Y, MODEL).passed
+
+
+def base_shuffled():
+    random = np.random.default_rng(3)
+    return torch.stack([row[:, random.permutation(X.shape[2])] for row in X])
+
+
+OTHER_BASE = EXCHANGED.clone()
+OTHER_BASE[5, :, 7] = OTHER_BASE[5, :, 7].roll(1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("text", "shuffled is a str; wanted a tensor (n, 4, 101)."),
+        (list(EXCHANGED), "shuffled is a list; wanted a tensor (n, 4, 101)."),
+        (torch.tensor(1.0), "shuffled is (); wanted (n, 4, 101)."),
+        (EXCHANGED[:, None], "(120, 1, 4, 101); wanted (n, 4, 101): take one with shuffled[:, 0]."),
+        (EXCHANGED[:, None].expand(-1, 20, -1, -1), ": 20 shuffles of each are too many: take one"),
+        (EXCHANGED.transpose(1, 2), "exchange the last two axes with .transpose(1, 2)."),
+        (EXCHANGED[:, :, 1:], "shuffled is (120, 4, 100); wanted (n, 4, 101)."),
+        (EXCHANGED.repeat(2, 1, 1), "has 240 rows and the test set 120; shuffle each one once."),
+        (EXCHANGED[:20], "20 promoters are too few for an r; shuffle a few hundred."),
+        (EXCHANGED / 2, "shuffled is not one-hot: wanted a single 1 in each column"),
+        (torch.ones_like(X), "shuffled is not one-hot: wanted a single 1 in each column"),
+        (X, "row 0 is the promoter as it was; shuffle it."),
+        (torch.cat([EXCHANGED[:7], X[7:]]), "row 7 is the promoter as it was; shuffle it."),
+        (base_shuffled(), "the single bases are kept but the pairs are not: row 0 had AA "),
+        (X.flip(2), "the single bases are kept but the pairs are not: row 0 had A"),
+        (EXCHANGED.flip(0), "the rows stand in another order; wanted the first ones"),
+        (EXCHANGED[10:], "the rows stand in another order; wanted the first ones"),
+        (OTHER_BASE, "row 5 has other bases than the promoter it should come from."),
+    ],
+)
+def test_shuffled_mistakes(wrong, message):
+    verdict = shuffle(X, wrong, R, Y, MODEL)
+    assert verdict.passed is False
+    assert message in verdict.message
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("half", "shuffled_r is 'half'; wanted one number."),
+        ([0.1, 0.2], "shuffled_r is a list; wanted one number."),
+        (float("nan"), "shuffled_r is nan; wanted one number."),
+        (40, "r lies between -1 and 1; shuffled_r is 40."),
+        (float(pearson_r(MODEL(X), Y)), " is about the r of the promoters as they were."),
+        (float(pearson_r(MODEL(X), MODEL(EXCHANGED))), "with the measured expression, not with"),
+        (-0.7, "wanted pearson_r(predictions for shuffled, y_test[:120])."),
+    ],
+)
+def test_shuffled_r_mistakes(wrong, message):
+    verdict = shuffle(X, EXCHANGED, wrong, Y, MODEL)
+    assert verdict.passed is False
+    assert message in verdict.message
+
+
+def test_shuffle_asks_for_200_rows_at_most():
+    torch.manual_seed(0)
+    x, shuffled = X.repeat(5, 1, 1), EXCHANGED.repeat(5, 1, 1)
+    asked = []
+
+    class Asked(CountsMotif):
+        def forward(self, x):
+            asked.append(len(x))
+            return super().forward(x)
+
+    y = MODEL(shuffled) + 3 * torch.randn(600)
+    assert shuffle(x, shuffled, float(pearson_r(MODEL(shuffled), y)), y, Asked()).passed
+    assert sum(asked) == 200
+
+
+def test_shuffle_leaves_room_for_rows_it_does_not_look_at():
+    # r of the first 200 rows is about 0 and may be off by 0.01 + 3 * sqrt(1/200 - 1/600) = 0.18.
+    torch.manual_seed(0)
+    x, shuffled, y = X.repeat(5, 1, 1), EXCHANGED.repeat(5, 1, 1), torch.randn(600)
+    first = float(pearson_r(MODEL(shuffled[:200]), y[:200]))
+    assert abs(first) < 0.1
+    assert shuffle(x, shuffled, first + 0.17, y, MODEL).passed
+    assert shuffle(x, shuffled, first + 0.4, y, MODEL).passed is False
+
+
+# --- exercise 3 -----------------------------------------------------------------------------
+
+
+class HalfTata(nn.Module):
+    """Says how well the best stretch fits CTATAG, cubed, and one less with an A at 5."""
+
+    def forward(self, x):
+        fits = (x.unfold(2, 6, 1) * one_hot("CTATAG")[:, None]).sum((1, 3)) / 6
+        return 10 * fits.amax(1) ** 3 - 2 * x[:, 0, 5] + 3 * x[:, 2, 7]
+
+
+CELL = HalfTata()
+PROMOTER = one_hot("C" * 50 + "CTATAG" + "C" * 44)[None]
+EFFECTS = ism(CELL, PROMOTER)[0]
+SIZE = EFFECTS.abs().amax(0)
+# 10 * (5/6)^3 - 10 = -4.21 at each of the six places; a G at 7 gives +3, an A at 5 takes 2.
+TOP = [50, 51]
+
+
+def replaced(start, letters, x=PROMOTER):
+    mutant = x.clone()
+    mutant[0, :, start : start + len(letters)] = one_hot(letters)
+    return mutant
+
+
+WITHOUT = replaced(50, "GGGCGA")
+CHANGE = float(CELL(WITHOUT) - CELL(PROMOTER))
+
+
+def check(top=TOP, without=WITHOUT, expected=-5.0, measured=CHANGE, x=PROMOTER):
+    return deletion(CELL, x, EFFECTS, top, without, expected, measured)
+
+
+def test_the_promoter_on_paper():
+    assert [SIZE[7].item(), SIZE[5].item()] == [3, 2]
+    assert torch.allclose(SIZE[50:56], torch.tensor(10 - 10 * (5 / 6) ** 3))
+    # CCCCCC... fits CTATAG at 1 place of 6, GGGCGA with a C before at none more.
+    assert CHANGE < -9
+
+
+def test_deletion_not_attempted():
+    assert repr(check(None, None, None, None)) == "Not attempted yet."
+
+
+@pytest.mark.parametrize(
+    ("answers", "missing"),
+    [
+        ({"without": None, "expected": None, "measured": None},
+         "without_motif, expected_change, measured_change"),
+        ({"measured": None}, "measured_change"),
+        ({"top": None, "expected": None}, "top_two, expected_change"),
+    ],
+)  # fmt: skip
+def test_deletion_half_done(answers, missing):
+    shown = f"Not attempted yet: right so far; still to come: {missing}."
+    assert repr(check(**answers)) == shown
+
+
+@pytest.mark.parametrize("top", [(50, 51), [55, 52], np.array([51, 50]), SIZE.topk(2).indices])
+def test_deletion_solution(top):
+    verdict = check(top, expected=-5)
+    off = abs(CHANGE + 5)
+    assert repr(verdict) == (
+        f"Passed: the prediction changes by {CHANGE:+.2f}; you expected -5.00, off by {off:.2f}."
+    )
+
+
+def test_deletion_takes_tensors_and_the_mean_of_both_strands():
+    assert check(measured=torch.tensor(CHANGE), expected=torch.tensor([-5.0])[0]).passed
+    both = [(CELL(x) + CELL(reverse_complement(x))) / 2 for x in (WITHOUT, PROMOTER)]
+    assert check(measured=float(both[0] - both[1])).passed
+
+
+@pytest.mark.parametrize(
+    ("top", "message"),
+    [
+        ("50", "top_two should be two positions, 0 to 99."),
+        ([50], "top_two should be two positions, 0 to 99."),
+        ([50.5, 51], "top_two should be two positions, 0 to 99."),
+        ([-50, -49], "-50 is counted from the TSS; add 100 to get positions."),
+        ([50, 151], "151 is no position; take the largest of the four rows: amax(0)."),
+        ([50, 50], "both are the same position; wanted two."),
+        (EFFECTS.amax(0).topk(2).indices, "these are the largest rises; a fall matters as much"),
+        ([3, 4], "the largest changes at 3 and 4 are 0.00 and 0.00; other positions have larger"),
+    ],
+)
+def test_top_two_mistakes(top, message):
+    verdict = check(top)
+    assert verdict.passed is False
+    assert message in verdict.message
+
+
+def test_top_two_by_sum_and_by_falls():
+    # Column by column: 4 up alone; 3 down three times; 3.5 down; 3.4 up and down.
+    effects = torch.zeros(4, 6)
+    effects[0, 0], effects[1:, 1], effects[1, 2] = 4, -3, -3.5
+    effects[1, 3], effects[2, 3] = 3.4, -3.4
+    x = torch.zeros(1, 4, 6)
+    x[0, 3] = 1
+    x[0, :, 1] = torch.tensor([1.0, 0, 0, 0])
+    said = {
+        (0, 2): None,  # 4 and 3.5
+        (0, 3): "these are the largest rises; a fall matters as much: effects.abs().",
+        (2, 3): "these are the largest falls; a rise matters as much: effects.abs().",
+        (0, 1): "these have the largest sum of changes; wanted the largest single one: amax(0).",
+        (1, 3): "these have the largest sum of sizes of changes; wanted the largest single one",
+    }
+    for top, message in said.items():
+        verdict = deletion(CELL, x, effects, top, None, None, None)
+        if message is None:
+            assert verdict.passed is None
+        else:
+            assert verdict.passed is False
+            assert message in verdict.message
+
+
+@pytest.mark.parametrize(
+    ("without", "message"),
+    [
+        ("CCC", "without_motif is a str; wanted a tensor (1, 4, 100)."),
+        (WITHOUT[0], "is (4, 100); wanted (1, 4, 100): replace bases, do not remove them."),
+        (torch.cat([PROMOTER[..., :50], PROMOTER[..., 56:]], 2), "replace bases, do not remove"),
+        (PROMOTER * (torch.arange(100) < 50), "some columns are all zero (N); replace them by"),
+        (WITHOUT / 2, "without_motif is not one-hot: wanted a single 1 in each column"),
+        (PROMOTER.clone(), "without_motif is the same as x; put other bases where the motif was."),
+        (replaced(10, "G" * 41), "41 bases between 10 and 50 differ from x; replace one motif"),
+        (replaced(52, "G"), "1 bases between 52 and 52 differ from x; replace all bases of the"),
+        (replaced(20, "GGGGCCCCG"), "5 bases between 20 and 28 differ from x, and none of the"),
+    ],
+)
+def test_without_motif_mistakes(without, message, monkeypatch):
+    monkeypatch.setattr("tssbook.exercises.chapter_2._IMPORTANT", 6)  # of 100 positions, not 2,000
+    verdict = check(without=without)
+    assert verdict.passed is False
+    assert message in verdict.message
+
+
+def test_x_that_was_changed_in_place_is_seen():
+    verdict = check(x=WITHOUT)
+    assert verdict.passed is False
+    assert verdict.message.startswith("x is no longer the promoter that effects belongs to.")
+
+
+SINGLE = float((EFFECTS * (WITHOUT - PROMOTER)[0].clamp(min=0)).sum())
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({"expected": "less"}, "expected_change is 'less'; wanted one number."),
+        ({"measured": [CHANGE, 1.0]}, "measured_change is a list; wanted one number."),
+        ({"measured": float("nan")}, "measured_change is nan; wanted one number."),
+        ({"measured": -CHANGE}, ": it is the prediction after, minus the one before."),
+        ({"measured": float(CELL(WITHOUT))}, "from the prediction after, subtract the one before"),
+        ({"measured": SINGLE}, ": you added up single mutations, but together they do something"),
+        ({"measured": CHANGE + 0.5}, "predict without_motif and x in evaluation mode, and subt"),
+    ],
+)
+def test_change_mistakes(answers, message):
+    verdict = check(**answers)
+    assert verdict.passed is False
+    assert message in verdict.message
+
+
+def test_the_model_is_asked_in_evaluation_mode():
+    torch.manual_seed(0)
+    model = PromoterNet(n_filters=(4, 4, 4), n_hidden=4)
+    effects = ism(model, PROMOTER)[0]
+    model.train()
+    with torch.no_grad():
+        change = float(model.eval()(WITHOUT) - model(PROMOTER))
+    model.train()
+    top = effects.abs().amax(0).topk(2).indices
+    assert deletion(model, PROMOTER, effects, top, WITHOUT, 0, change).passed
+    assert model.training

@@ -1,0 +1,477 @@
+"""procapnet_checks: a solution passes, and each usual mistake hears its name."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from tssbook.exercises.chapter_4 import equal_strands, mask_training, strand_softmax
+from tssbook.interpret.design import Design
+from tssbook.models.procapnet import ProCapNet
+from tssbook.sequence import one_hot, reverse_complement
+
+FLANK, WINDOW = "C" * 53, 20  # ProCapNet(4, 2) trims 10 + 2 + 4 + 37 bases from each side
+
+
+def letter_net(plus, minus, count=0.0, bias=3.0):
+    """Each base of a strand weighs what its letter does, others 1; a G adds to the log count."""
+    net = ProCapNet(4, 2)
+    with torch.no_grad():
+        for weights in net.parameters():
+            weights.zero_()
+        for i, letter in enumerate("ACGT"):
+            net.iconv.weight[i, i, 10] = 1  # filter i is 1 at its letter, and 0 elsewhere
+            net.fconv.weight[0, i, 37] = math.log(plus.get(letter, 1))
+            net.fconv.weight[1, i, 37] = math.log(minus.get(letter, 1))
+        net.linear.weight[0, 2] = count * (WINDOW + 74)  # the head takes a mean over so many
+        net.linear.bias[0] = bias
+    return net.train()
+
+
+def windows(*words):
+    return one_hot([FLANK + word + FLANK for word in words])
+
+
+def refused(verdict, message):
+    assert verdict.passed is False
+    assert message in verdict.message
+
+
+# --- exercise 1 -----------------------------------------------------------------------------
+
+# The exponentials of the logits; the + strand has 4 of 16, 9 of 10 and 3 of 8.
+WEIGHTS = np.array(
+    [
+        [[1, 1, 2], [4, 6, 2]],
+        [[6, 2, 1], [0.5, 0.25, 0.25]],
+        [[1, 1, 1], [1, 2, 2]],
+    ]
+)
+LOGITS = torch.from_numpy(np.log(WEIGHTS)).float()
+READS = torch.tensor(
+    [
+        [[2, 1, 1], [6, 5, 1]],
+        [[9, 4, 2], [0, 1, 0]],
+        [[0, 0, 0], [0, 0, 0]],
+    ]
+)
+BOTH = WEIGHTS / WEIGHTS.sum((1, 2), keepdims=True)
+EACH = WEIGHTS / WEIGHTS.sum(2, keepdims=True)
+SHARE = np.array([0.25, 0.9, 0.375])
+
+
+def divergences(profile, reads, axis):
+    """The Jensen-Shannon divergences as they are defined, of loci that have reads."""
+    p, q = (np.asarray(v[:2], float) for v in (profile, reads))
+    p, q = (v / v.sum(axis, keepdims=True) for v in (p, q))
+    m = (p + q) / 2
+    return sum(v * np.log(np.where(v > 0, v, 1) / m) / 2 for v in (p, q)).sum(axis)
+
+
+JSD = {
+    name: np.sqrt(divergences(profile, READS, (1, 2)))
+    for name, profile in (("both", BOTH), ("each", EACH))
+}
+DISTANCE = {name: float(d.mean()) for name, d in JSD.items()}
+
+
+def check_1(per_strand=EACH, plus_share=SHARE, distance=DISTANCE):
+    return strand_softmax(LOGITS, READS, per_strand, plus_share, distance)
+
+
+def test_strand_softmax_not_attempted():
+    assert repr(check_1(None, None, None)) == "Not attempted yet."
+
+
+@pytest.mark.parametrize(
+    ("answers", "missing"),
+    [
+        ({"plus_share": None, "distance": None}, "plus_share, distance"),
+        ({"distance": None}, "distance"),
+        ({"per_strand": None}, "per_strand"),
+        ({"per_strand": None, "plus_share": None}, "per_strand, plus_share"),
+    ],
+)
+def test_strand_softmax_half_done(answers, missing):
+    shown = f"Not attempted yet: right so far; still to come: {missing}."
+    assert repr(check_1(**answers)) == shown
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.tensor, lambda v: torch.tensor(v).float()])
+def test_strand_softmax_solution(kind):
+    verdict = check_1(kind(EACH), kind(SHARE), {k: kind(v) for k, v in DISTANCE.items()})
+    assert verdict.passed, verdict.message
+    said = f"{DISTANCE['both']:.3f} with one softmax over both strands and {DISTANCE['each']:.3f} "
+    assert said in verdict.message
+    assert "the share of the + strand goes from 25.0 to 90.0 %" in verdict.message
+
+
+def test_distances_on_paper():
+    """One base per strand, 3 reads of 4 on +: 3/4 is right, and 1/2 is a distance of 0.184.
+
+    The mean of both is 5/8: its entropy, 0.6616, exceeds (0.6931 + 0.5623) / 2 by 0.0339.
+    """
+    logits, reads = torch.tensor([[[3.0], [1.0]]]).log(), torch.tensor([[[3], [1]]])
+    verdict = strand_softmax(
+        logits, reads, torch.ones(1, 2, 1), [0.75], {"both": 0, "each": 0.0339**0.5}
+    )
+    assert verdict.passed, verdict.message
+    assert verdict.message.startswith("the mean distance to the reads is 0.000 with one softmax")
+    assert "and 0.184 with one for each;" in verdict.message
+
+
+NAN = np.full((3, 2, 3), np.nan)
+
+
+@pytest.mark.parametrize(
+    ("per_strand", "message"),
+    [
+        ("softmax", "per_strand is 'softmax'; wanted (3, 2, 3), the shape of the logits."),
+        (EACH.reshape(3, 6), "per_strand is (3, 6); wanted (3, 2, 3), the shape of the logits."),
+        (BOTH, "per_strand is one softmax over both strands; wanted each strand alone"),
+        (WEIGHTS / WEIGHTS.sum(1, keepdims=True), "is a softmax over the two strands at each ba"),
+        (WEIGHTS / WEIGHTS.sum(0), "per_strand is a softmax over the loci; wanted over the bases"),
+        (np.log(EACH), "per_strand holds logarithms; take softmax, not log_softmax."),
+        (np.log(BOTH), "per_strand holds logarithms, and of one softmax over both strands"),
+        (EACH / 2, "per_strand is halved; wanted a sum of 1 for each strand"),
+        (LOGITS, "per_strand is the logits as they are."),
+        (EACH[..., ::-1], "each strand sums to 1, but these are not the softmax of the logits."),
+        (
+            EACH * [[[1], [2]], [[3], [1]], [[1], [1]]],
+            "the + strand of locus 1 sums to 3; wanted 1.",
+        ),
+        (
+            EACH * [[[1], [4]], [[3], [1]], [[1], [1]]],
+            "the - strand of locus 0 sums to 4; wanted 1.",
+        ),
+        (NAN, "the + strand of locus 0 sums to nan; wanted 1."),
+    ],
+)
+def test_per_strand_mistakes(per_strand, message):
+    refused(check_1(per_strand, None, None), message)
+
+
+@pytest.mark.parametrize(
+    ("plus_share", "message"),
+    [
+        (0.5, "plus_share is (); wanted (3,), a number per locus: add up the bases"),
+        ("all", "plus_share is 'all'; wanted (3,), a number per locus"),
+        (BOTH.sum(2), "plus_share is (3, 2); wanted (3,), a number per locus"),
+        (EACH[:, 0].sum(-1), "plus_share is 1, the same for all loci, as after a softmax per str"),
+        (EACH[:, 0].sum(-1) / 2, "plus_share is 1/2, the same for all loci, as after a softmax"),
+        (1 - SHARE, "plus_share is the share of the - strand; the + strand is [:, 0]."),
+        (BOTH[:, 0].mean(-1), "plus_share is a mean over the bases; wanted their sum."),
+        (
+            SHARE + 0.01 * np.eye(3)[1],
+            "the + strand of locus 1 has 0.910 in plus_share, and 0.900 by",
+        ),
+    ],
+)
+def test_plus_share_mistakes(plus_share, message):
+    refused(check_1(plus_share=plus_share, distance=None), message)
+
+
+def test_plus_share_of_the_reads():
+    """4 of 16 reads and 15 of 16: locus 0 as predicted, locus 1 not."""
+    of_reads = np.array([4 / 16, 15 / 16])
+    verdict = strand_softmax(LOGITS[:2], READS[:2], None, of_reads, None)
+    refused(verdict, "plus_share is the + strand's share of the reads; wanted what the model says.")
+
+
+STRANDS = np.sqrt(divergences(BOTH, READS, 2))  # the same for EACH: both are divided by sums
+
+
+@pytest.mark.parametrize(
+    ("distance", "message"),
+    [
+        (0.2, "distance is 0.2; wanted a dict with the keys 'both', 'each'."),
+        ({}, "the keys of distance are none; wanted 'both', 'each'."),
+        ({"both": 0.2}, "the keys of distance are 'both'; wanted 'both', 'each'."),
+        ({"both": None}, "distance['both'] is a NoneType; wanted one number."),
+        ({"each": "far"}, "distance['each'] is 'far'; wanted one number."),
+        ({"each": JSD["each"]}, "distance['each'] is a ndarray; wanted one number."),
+        ({"both": math.nan}, "distance['both'] is NaN: loci without reads have no distance; leave"),
+        ({"both": DISTANCE["each"], "each": DISTANCE["both"]},
+         "yours is that of 'each': are the two exchanged?"),
+        ({"each": DISTANCE["both"]}, "yours is that of 'both': are the two exchanged?"),
+        ({"each": (JSD["each"] ** 2).mean()}, "the distance is the root of the divergence."),
+        ({"each": DISTANCE["each"] ** 2}, "the distance is the root of the divergence."),
+        ({"each": (JSD["each"] ** 2).mean() / math.log(2)}, "is the root of the divergence."),
+        ({"each": DISTANCE["each"] / math.log(2) ** 0.5}, "wanted the natural logarithm, not that"),
+        ({"both": STRANDS.mean()}, "yours is a mean over strands; flatten(1) both profiles first."),
+        ({"each": STRANDS.mean()}, "yours is a mean over strands; flatten(1) both profiles first."),
+        ({"each": JSD["each"].sum() / 3}, "loci without reads count as 0; leave them out with nan"),
+        ({"both": 0.7}, f"distance['both'] is 0.700, and these loci give {DISTANCE['both']:.3f}:"),
+    ],
+)  # fmt: skip
+def test_distance_mistakes(distance, message):
+    whole = isinstance(distance, dict) and distance and distance != {"both": 0.2}
+    refused(check_1(distance=DISTANCE | distance if whole else distance), message)
+
+
+def test_a_strand_without_reads_is_left_out_by_locus_or_alone():
+    reads = READS.clone()
+    reads[1, 1] = 0
+    alone = np.sqrt(divergences(BOTH[:1], reads[:1], 2))[0]  # of locus 0
+    plus = np.sqrt(divergences(BOTH[1:2, :1], reads[1:2, :1], 2))[0, 0]
+    for value in (alone.mean(), (alone.sum() + plus) / 3):
+        verdict = strand_softmax(LOGITS, reads, None, None, {"both": value, "each": 0.1})
+        refused(verdict, "yours is a mean over strands")
+
+
+# --- exercise 2 -----------------------------------------------------------------------------
+
+# The + strand has 20 + 10 for each A, the - strand 20 + 10 for each T: 100 and 20. The log count
+# is 3 + 0.5 for each G.
+NET = letter_net({"A": 11}, {"T": 11}, count=0.5)
+X = windows("AAAAAAAAGGGGCCCCCCCC")
+
+
+def edited(word, n_more=0):
+    """A design, with so many more edits where no output sees them, in the first 16 bases."""
+    x = windows(word)
+    x[..., :n_more] = one_hot(["A"])
+    return x
+
+
+EVEN = "AAAATTTTGGGGCCCCCCCC"  # 60 and 60
+
+
+def test_equal_strands_not_attempted():
+    assert repr(equal_strands(NET, X, None)) == "Not attempted yet."
+
+
+@pytest.mark.parametrize("kind", [torch.Tensor.float, torch.Tensor.char, torch.Tensor.bool])
+def test_equal_strands_solution(kind):
+    verdict = equal_strands(NET, X.char(), kind(edited(EVEN)))
+    # exp(5) - 1 = 147.4
+    assert repr(verdict) == (
+        "Passed: with 4 edits the + strand has 50.0 % of the probability and the - strand 50.0 % "
+        "(before: 83.3 and 16.7 %); the predicted counts go from 147.4 to 147.4."
+    )
+    assert NET.training
+
+
+@pytest.mark.parametrize(
+    ("word", "n_more", "said"),
+    [
+        (EVEN, 6, "with 10 edits"),
+        ("AAAAATTTGGGGTCCCCCCC", 0, "the + strand has 53.8 %"),  # 70 of 70 + 60
+        ("AAAATTTTGGGGTCCCCCCC", 0, "the + strand has 46.2 %"),  # 60 of 60 + 70
+        ("AAAATTTTGGGCCCCCCCCC", 0, "from 147.4 to 89.0."),  # exp(4.5) - 1
+    ],
+)
+def test_equal_strands_just_good_enough(word, n_more, said):
+    verdict = equal_strands(NET, X, edited(word, n_more))
+    assert verdict.passed, verdict.message
+    assert said in verdict.message
+
+
+def test_one_edit_is_one_edit():
+    start = windows("AAAAATTTGGGGCCCCCCCC")  # 70 and 50
+    assert "with 1 edit the + strand" in equal_strands(NET, start, edited(EVEN)).message
+
+
+def several(x):
+    x = x.clone()
+    x[:, :, 60] = 1
+    return x
+
+
+def with_n(x):
+    x = x.clone()
+    x[:, :, 60] = 0
+    return x
+
+
+@pytest.mark.parametrize(
+    ("designed", "message"),
+    [
+        ("ACGT", "designed is 'ACGT'; wanted a tensor (1, 4, 126)."),
+        (Design(X, [], (0, 1), (1, 0)), "is all that flip_strand returns; wanted the sequence"),
+        (X[0], "designed is (4, 126); wanted (1, 4, 126): keep the first axis, designed[None]."),
+        (X[..., 1:], "designed is (1, 4, 125); wanted (1, 4, 126): replace bases, do not insert"),
+        (torch.ones_like(X), "designed is not one-hot"),
+        (several(X), "designed is not one-hot"),
+        (0.8 * X + 0.05, "designed is not one-hot"),
+        (with_n(X), "designed has columns that are all zero (N); wanted bases."),
+        (X.clone(), "designed is the same as x; edit a copy, x.clone()."),
+        (reverse_complement(X), "is the reverse complement of x: its strands are swapped, by "),
+        (edited(EVEN, 7), "11 bases differ from x; wanted 10 at most: max_edits=10."),
+        # 70 of 70 + 50, and 20 of 20 + 100
+        (edited("AAAAATTTGGGGCCCCCCCC"), "has 58.3 % of the probability and the - strand 41.7 %;"),
+        (edited("TTTTTTTTGGGGCCCCCCCC"), "the + strand has 16.7 % of the probability and the - s"),
+        (edited("TTTTTTTTGGGGCCCCCCCC"), "aim at target=(math.log(0.5), math.log(0.5))."),
+        # exp(4) - 1 and exp(3) - 1
+        (edited("AAAATTTTGGCCCCCCCCCC"), "counts fall from 147.4 to 53.6; wanted at least half"),
+        (edited("AAAATTTTCCCCCCCCCCCC"), "counts fall from 147.4 to 19.1; wanted at least half"),
+    ],
+)
+def test_equal_strands_mistakes(designed, message):
+    refused(equal_strands(NET, X, designed), message)
+
+
+# --- exercise 3 -----------------------------------------------------------------------------
+
+WORDS = (
+    "TTTTTAAACCCCCCCCCCCC",
+    "TTTTTTTTTTACCCCGGGGG",
+    "TTAAAAAAAACCCCCCGCCC",
+    "TTTCCCCCCCCCCCCCCCCC",
+)
+LOCI = windows(*WORDS)
+LETTERS = np.array([list(word) for word in WORDS])
+MAPPABLE = torch.from_numpy(LETTERS != "T")  # the repeat is made of T
+SEEN = ({"T": 3, "A": 2}, {"A": 4})
+UNSEEN = ({"T": 0.3, "A": 2}, {"T": 0.1, "A": 4})
+NETWORKS = {
+    "with mask": letter_net(*SEEN, count=0.4),
+    "without mask": letter_net(*UNSEEN, count=0.4),
+}
+
+
+def weights(strands):
+    """What each base of each strand weighs, ``(N, 2, L)``."""
+    return np.stack([np.vectorize(lambda b, w=w: w.get(b, 1.0))(LETTERS) for w in strands], 1)
+
+
+TRUE = weights(({"T": 4, "A": 2}, {"T": 2, "A": 7})) * np.array([1, 10, 5, 0])[:, None, None]
+COUNTS = np.expm1(3 + 0.4 * (LETTERS == "G").sum(1))
+
+
+def repeat(profile):
+    """The sum at T of each strand of each window; the last one, without rates, may be missing."""
+    return (profile * (LETTERS == "T")[: len(profile), None]).sum(-1)
+
+
+def window_shares(profile):
+    profile = profile[profile.sum((1, 2)) > 0]
+    return repeat(profile).sum(-1) / profile.sum((1, 2))
+
+
+PROFILES = {"truth": TRUE, "with mask": weights(SEEN), "without mask": weights(UNSEEN)}
+SHARES = {name: float(window_shares(profile).mean()) for name, profile in PROFILES.items()}
+
+
+def check_3(nets=NETWORKS, share=SHARES):
+    return mask_training(nets, share, LOCI, MAPPABLE, torch.from_numpy(TRUE))
+
+
+def test_shares_on_paper():
+    """Window 0: 5 T, 3 A, 12 C.
+
+    + is 15 + 6 + 12 and - is 5 + 12 + 12; without the mask 1.5 + 6 + 12 and 0.5 + 12 + 12.
+    """
+    assert window_shares(weights(SEEN))[0] == pytest.approx(20 / 62)
+    assert window_shares(weights(UNSEEN))[0] == pytest.approx(2 / 44)
+
+
+def test_mask_training_not_attempted():
+    assert repr(check_3(None, None)) == "Not attempted yet."
+
+
+@pytest.mark.parametrize(("nets", "share"), [(NETWORKS, None), (None, SHARES)])
+def test_mask_training_half_done(nets, share):
+    missing = "share" if share is None else "networks"
+    assert check_3(nets, share).passed is None
+    assert check_3(nets, share).message == f"right so far; still to come: {missing}."
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, torch.tensor])
+def test_mask_training_solution(kind):
+    verdict = check_3(share={name: kind(share) for name, share in SHARES.items()})
+    assert verdict.passed, verdict.message
+    percent = [f"{100 * SHARES[name]:.1f} %" for name in ("truth", "with mask", "without mask")]
+    assert verdict.message.startswith(f"{percent[0]} of the initiation is on masked bases;")
+    assert f"mask says {percent[1]}, and the one without {percent[2]}: it" in verdict.message
+    assert all(net.training for net in NETWORKS.values())
+
+
+WITH, WITHOUT = NETWORKS.values()
+
+
+@pytest.mark.parametrize(
+    ("nets", "message"),
+    [
+        (WITH, "networks is a ProCapNet; wanted a dict with the keys 'with mask', 'without mask'."),
+        ({"with mask": WITH}, "the keys of networks are 'with mask'; wanted 'with mask', 'without"),
+        (NETWORKS | {"without mask": 0.5}, "networks['without mask'] is 0.5; wanted the trained"),
+        (NETWORKS | {"without mask": ProCapNet}, "networks['without mask'] is a type; wanted the"),
+        (NETWORKS | {"with mask": ProCapNet(4, 1)}, "networks['with mask'] trims 49 bp and the wi"),
+        ({"with mask": WITH, "without mask": WITH}, "both networks have the same weights; make a"),
+        (NETWORKS | {"without mask": copy.deepcopy(WITH)}, "both networks have the same weights;"),
+    ],
+)
+@pytest.mark.parametrize("share", [None, SHARES])
+def test_networks_mistakes(nets, message, share):
+    refused(check_3(nets, share), message)
+
+
+def pooled(name, totals):
+    shares = window_shares(PROFILES[name])
+    return float(shares @ totals[: len(shares)] / totals.sum())
+
+
+def strand_shares(name):
+    profile = PROFILES[name]
+    profile = profile[profile.sum((1, 2)) > 0]
+    return (repeat(profile) / profile.sum(-1)).sum(-1)  # of 2
+
+
+@pytest.mark.parametrize(
+    ("share", "message"),
+    [
+        (0.3, "share is 0.3; wanted a dict with the keys 'truth', 'with mask', 'without mask'."),
+        ({"truth": 0.3}, "the keys of share are 'truth'; wanted 'truth', 'with mask', 'without"),
+        (SHARES | {"with mask": None}, "share['with mask'] is a NoneType; wanted one number."),
+        (SHARES | {"truth": math.nan}, "share['truth'] is NaN: leave out windows without any rat"),
+        ({name: 1 - share for name, share in SHARES.items()}, "yours is that of the mappable bas"),
+        (SHARES | {"with mask": 1 - SHARES["with mask"]}, "yours is that of the mappable bases"),
+        (SHARES | {"truth": pooled("truth", TRUE.sum((1, 2)))}, "windows with more counts weigh"),
+        (SHARES | {"with mask": pooled("with mask", COUNTS)}, "windows with more counts weigh"),
+        (SHARES | {"with mask": strand_shares("with mask").mean() / 2}, "is normalised alone;"),
+        (SHARES | {"with mask": strand_shares("with mask").mean()}, "is normalised alone; take"),
+        (SHARES | {"truth": strand_shares("truth").mean() / 2}, "each strand is normalised alone"),
+        (SHARES | {"truth": 3 * SHARES["truth"]}, "yours is a sum over the windows; take the me"),
+        (SHARES | {"with mask": 4 * SHARES["with mask"]}, "yours is a sum over the windows;"),
+        (SHARES | {"with mask": SHARES["without mask"], "without mask": SHARES["with mask"]},
+         "yours is that of 'without mask': are the two exchanged?"),
+        (SHARES | {"without mask": SHARES["without mask"] + 0.01},
+         f"it should be {SHARES['without mask']:.3f}: both strands' sum at masked bases, of"),
+    ],
+)  # fmt: skip
+def test_share_mistakes(share, message):
+    refused(check_3(share=share), message)
+
+
+def test_the_truth_is_looked_at_without_networks():
+    refused(check_3(None, SHARES | {"truth": 1 - SHARES["truth"]}), "that of the mappable bases")
+
+
+WEAKER = ({"T": 0.2, "A": 2}, {"T": 0.2, "A": 4})
+FLAT = ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (UNSEEN, SEEN, "with it: are the two networks exchanged?"),
+        (UNSEEN, WEAKER, "whether only the loss of the one is given the mask."),
+        (SEEN, SEEN, "train longer, and look whether"),
+        # 5, 10, 2 and 3 of 20 bases are a quarter.
+        (FLAT, FLAT, "the numbers are right, but 25.0 % without the mask is not less than three "
+         "quarters of 25.0 % with it: both are what chance gives; are the networks trained?"),
+    ],
+)  # fmt: skip
+def test_right_numbers_without_the_effect(first, second, message):
+    nets = {"with mask": letter_net(*first), "without mask": letter_net(*second, bias=2)}
+    share = {
+        "truth": SHARES["truth"],
+        "with mask": window_shares(weights(first)).mean(),
+        "without mask": window_shares(weights(second)).mean(),
+    }
+    refused(check_3(nets, share), message)

@@ -1,0 +1,313 @@
+"""DeepLIFT/SHAP: by hand, against Captum, against mutagenesis; the heads; what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from support import refusal
+from tssbook.interpret.attributions import CountHead, ProfileHead, attribute
+from tssbook.interpret.mutagenesis import ism
+from tssbook.metrics import pearson_r
+from tssbook.models.procapnet import ProCapNet
+from tssbook.sequence import one_hot
+
+pytest.importorskip("tangermeme")
+HEADS = ["profile", "count"]
+
+
+def sequences(n: int, length: int = 140, seed: int = 0) -> torch.Tensor:
+    letters = np.random.default_rng(seed).choice(list("ACGT"), size=(n, length))
+    return one_hot(["".join(row) for row in letters])
+
+
+def small(n_filters: int = 8, n_layers: int = 2, seed: int = 0) -> ProCapNet:
+    torch.manual_seed(seed)
+    model = ProCapNet(n_filters, n_layers).eval()
+    with torch.no_grad():
+        model.fconv.weight *= 10  # so that the profile is not flat
+    return model
+
+
+class WithModules(ProCapNet):
+    """The same network with a ReLU module for each layer, as hooks want it."""
+
+    def __init__(self, n_filters: int, n_layers: int) -> None:
+        super().__init__(n_filters, n_layers)
+        self.relus = nn.ModuleList(nn.ReLU() for _ in range(n_layers + 1))
+
+    def forward(self, x):
+        x = self.relus[0](self.iconv(x))
+        for conv, relu in zip(self.rconvs, self.relus[1:], strict=True):
+            x = x + relu(conv(x))
+        inside = self.trim
+        profile = self.fconv(x)[..., inside:-inside]
+        return profile, self.linear(x[..., inside - 37 : 37 - inside].mean(-1))
+
+
+def with_modules(model: ProCapNet) -> WithModules:
+    twin = WithModules(**model.config)
+    twin.load_state_dict(model.state_dict())
+    return twin.eval()
+
+
+def head_of(kind: str, model: nn.Module, x: torch.Tensor) -> nn.Module:
+    return ProfileHead(model, x) if kind == "profile" else CountHead(model)
+
+
+def shuffles(x: torch.Tensor, n: int, seed: int) -> torch.Tensor:
+    """The references of `attribute`: shuffle k of a sequence has the seed ``seed + k``."""
+    from tangermeme.ersatz import dinucleotide_shuffle
+
+    parts = [dinucleotide_shuffle(x, n=1, random_state=seed + k)[:, 0] for k in range(n)]
+    return torch.cat(parts).to(x.dtype)
+
+
+# --- the heads ------------------------------------------------------------------------------
+
+
+def test_the_profile_head_by_hand():
+    model, x = small(), sequences(1)
+    logits = model(x)[0].detach().double().flatten()
+    proba = torch.exp(logits) / torch.exp(logits).sum()
+    head = ProfileHead(model, x)
+    assert head(x).shape == (1, 1)
+    assert head(x).item() == pytest.approx(
+        float((proba * (logits - logits.mean())).sum()), abs=1e-5
+    )
+    assert head.weights.sum().item() == pytest.approx(0, abs=1e-6)
+
+
+def test_the_profile_head_keeps_the_weights_of_its_sequence():
+    model, x = small(), sequences(3)
+    head = ProfileHead(model, x[:1])
+    logits = model(x)[0].flatten(1)
+    proba = logits[:1].softmax(-1)
+    expected = (proba * (logits - logits.mean(-1, keepdim=True))).sum(-1, keepdim=True)
+    assert torch.allclose(head(x), expected, atol=1e-5)
+
+
+def test_the_count_head_is_the_count():
+    model, x = small(), sequences(3)
+    assert torch.equal(CountHead(model)(x), model(x)[1])
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_each_relu_goes_through_the_module(kind):
+    """Three layers have one: hooks on the head's ReLU see three calls and the model none."""
+    model, x = small(), sequences(1)
+    head = head_of(kind, model, x)
+    seen = []
+    head.relu.register_forward_hook(lambda *given: seen.append(1))
+    head(x)
+    assert len(seen) == 3
+    model(x)
+    assert len(seen) == 3
+
+
+# --- the attributions -----------------------------------------------------------------------
+
+
+def test_a_linear_network_by_hand():
+    """With weights and inputs above zero ReLU does nothing: a base adds its weight, per base."""
+    model = small(4, 1)
+    with torch.no_grad():
+        for tensor in model.parameters():
+            tensor.abs_()
+    x = sequences(1, 120)
+    found = attribute(model, x, "count", seed=0, n_shuffles=3, device="cpu")
+    steps = ism(model, x)[1][..., 0]  # (1, 4, L): to each base, and 0 at the base that is there
+    gains = -steps[:, None] + steps[:, :, None]  # (1, to, from, L)
+    mean = shuffles(x, 3, 0).mean(0)[None]  # (1, 4, L)
+    expected = (gains * mean[:, None]).sum(2)
+    assert torch.allclose(found.hypothetical, expected, atol=1e-6)
+    assert torch.allclose(found.contributions, expected * x, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_contributions_add_up(kind):
+    model, x = small(), sequences(2)
+    found = attribute(model, x, kind, seed=3, n_shuffles=5, device="cpu")
+    assert found.contributions.shape == found.hypothetical.shape == x.shape
+    assert found.deltas.shape == (2, 5)
+    assert found.deltas.abs().max() < 1e-5
+    for number, one in enumerate(x.split(1)):
+        head = head_of(kind, model, one)
+        expected = (head(one) - head(shuffles(one, 5, 3)).mean()).item()
+        assert abs(expected) > 1e-3
+        assert found.contributions[number].sum().item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_contributions_are_the_hypothetical_ones_of_the_bases_that_are_there():
+    model, x = small(), sequences(2)
+    found = attribute(model, x, "profile", seed=0, n_shuffles=2, device="cpu")
+    assert torch.equal(found.contributions, found.hypothetical * x)
+    assert (found.hypothetical[x == 0] != 0).any()
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_tangermeme_itself_says_the_same(kind):
+    """On a network with modules of its own, with tangermeme's own averages."""
+    from tangermeme.deep_lift_shap import deep_lift_shap
+
+    model, x = small(), sequences(1)
+    found = attribute(model, x, kind, seed=5, n_shuffles=4, device="cpu")
+    head = head_of(kind, with_modules(model), x)
+    settings = {"n_shuffles": 4, "random_state": 5, "device": "cpu"}
+    for hypothetical, ours in [(True, found.hypothetical), (False, found.contributions)]:
+        theirs = deep_lift_shap(head, x, hypothetical=hypothetical, **settings)
+        assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_it_is_the_convention_with_the_softmax_detached():
+    """The same contributions; but there the differences of predictions are others."""
+    from tangermeme.deep_lift_shap import deep_lift_shap
+
+    class Detached(nn.Module):
+        def __init__(self, model):
+            super().__init__()
+            self.model = model
+
+        def forward(self, x):
+            logits = self.model(x)[0].flatten(1)
+            logits = logits - logits.mean(-1, keepdim=True)
+            return (logits * logits.softmax(-1).detach()).sum(-1, keepdim=True)
+
+    model, x = small(), sequences(1)
+    found = attribute(model, x, "profile", seed=0, n_shuffles=4, device="cpu")
+    with pytest.warns(RuntimeWarning, match="onvergence deltas"):
+        theirs = deep_lift_shap(
+            Detached(with_modules(model)), x, n_shuffles=4, random_state=0, device="cpu"
+        )
+    assert torch.allclose(found.contributions, theirs, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Setting forward, backward hooks:UserWarning")
+@pytest.mark.parametrize("kind", HEADS)
+def test_captum_reports_the_same_in_another_convention(kind):
+    """Multipliers times (x - reference): equal to ours in each column's sum, not in its rows."""
+    captum = pytest.importorskip("captum.attr")
+    model, x = small(), sequences(1)
+    found = attribute(model, x, kind, seed=0, n_shuffles=4, device="cpu")
+    head, references = head_of(kind, with_modules(model), x), shuffles(x, 4, 0)
+    theirs = captum.DeepLiftShap(head).attribute(x, baselines=references).detach()
+    assert torch.allclose(theirs.sum(1), found.contributions.sum(1), atol=1e-6)
+    assert (theirs[x == 0] != 0).any()  # something about the references' bases
+    assert (found.contributions[x == 0] == 0).all()
+
+    def project(multipliers, inputs, baselines):
+        difference = torch.eye(4)[:, None, :, None] - baselines[0][None]  # (4, n, 4, L)
+        return ((difference * multipliers[0][None]).sum(2).transpose(0, 1),)
+
+    theirs = captum.DeepLiftShap(head).attribute(
+        x, baselines=references, custom_attribution_func=project
+    )
+    assert torch.allclose(theirs.detach(), found.hypothetical, atol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "least"), [("profile", 0.8), ("count", 0.8)])
+def test_mutagenesis_agrees(kind, least):
+    model, x = small(), sequences(1, 200)
+    found = attribute(model, x, kind, seed=0, device="cpu").contributions.sum(1)
+    profile, count = ism(model, x)
+    changes = (profile * ProfileHead(model, x).weights).sum((-2, -1)), count[..., 0]
+    # What a base is worth: how much is lost, in the mean, if it is another one.
+    worth = -changes[HEADS.index(kind)].sum(1) / 3
+    assert pearson_r(found, worth).item() > least
+    assert pearson_r(found.roll(1, -1), worth).item() < 0.5
+
+
+def test_mutagenesis_of_the_profile_head_needs_no_pass_of_its_own():
+    model, x = small(), sequences(1)
+    head = ProfileHead(model, x)
+    found = (ism(model, x, start=60, end=64)[0] * head.weights).sum((-2, -1))
+    assert torch.allclose(found, ism(head, x, start=60, end=64)[..., 0], atol=1e-5)
+
+
+# --- what does not matter, and what does ----------------------------------------------------
+
+
+def test_neither_batches_nor_neighbours_matter():
+    model, x = small(), sequences(3)
+    together = attribute(model, x, "profile", seed=0, n_shuffles=5, device="cpu")
+    apart = attribute(model, x[2:], "profile", seed=0, n_shuffles=5, batch_size=2, device="cpu")
+    assert torch.allclose(together.contributions[2:], apart.contributions, atol=1e-6)
+
+
+def test_the_seed_decides():
+    model, x = small(), sequences(1)
+    a, b, c = (attribute(model, x, "count", seed=s, n_shuffles=2, device="cpu") for s in (0, 0, 9))
+    assert torch.equal(a.contributions, b.contributions)
+    assert not torch.allclose(a.contributions, c.contributions, atol=1e-6)
+
+
+def test_bytes_are_welcome_and_the_model_is_left_as_it_was():
+    model, x = small().train(), sequences(1)
+    model.linear.eval()
+    found = attribute(model, x.byte(), "profile", seed=0, n_shuffles=2, device="cpu")
+    again = attribute(small(), x, "profile", seed=0, n_shuffles=2, device="cpu")
+    assert torch.equal(found.contributions, again.contributions)
+    assert model.training
+    assert not model.linear.training
+    assert not any(m._forward_hooks or m._backward_hooks for m in model.modules())
+
+
+# --- wrong input ----------------------------------------------------------------------------
+
+
+def refused(x=None, model=None, head="profile", error=ValueError, **settings) -> str:
+    model = small() if model is None else model
+    x = sequences(1) if x is None else x
+    return refusal(lambda: attribute(model, x, head, seed=0, device="cpu", **settings), error)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_sequences_that_are_too_short(head):
+    assert refused(sequences(1, 106), head=head) == (
+        "The sequences are 106 bp long and 53 bp are trimmed from each side; "
+        "wanted at least 107 bp."
+    )
+
+
+def test_n_in_a_window():
+    x = sequences(2)
+    x[1, :, 30] = 0
+    assert refused(x) == (
+        "x has an N at position 30 of sequence 1 (counted from 0); wanted A, C, G and T only: "
+        "choose a window without N."
+    )
+
+
+def test_what_is_not_one_hot():
+    x = sequences(1)
+    x[0, :, 30] = 0.25
+    assert refused(x).startswith("The column at (0, 30) is neither one-hot nor all zero")
+    assert refused(x[0]) == "x is (4, 140); wanted (N, 4, L) with at least one base."
+    assert refused([1, 2], error=TypeError) == (
+        "x is list; wanted a tensor (N, 4, L): call one_hot first."
+    )
+
+
+def test_the_profile_head_explains_one_sequence():
+    assert refusal(lambda: ProfileHead(small(), sequences(2))) == (
+        "x holds 2 sequences; wanted one, (1, 4, L): x[:1] is the first of them."
+    )
+
+
+class Swapped(ProCapNet):
+    def forward(self, x):
+        return super().forward(x)[::-1]
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_model_with_other_outputs(head):
+    message = refused(model=Swapped(2, 1), head=head, error=TypeError)
+    n = 1 if head == "profile" else 40  # the sequence itself, or 20 pairs
+    assert message.startswith(f"The model returns ({n}, 1), ({n}, 2, 42) for {n} sequences; wanted")
+
+
+def test_other_heads_and_numbers():
+    assert refused(head="counts") == "head is 'counts'; wanted 'profile' or 'count'."
+    assert refused(n_shuffles=0) == ("n_shuffles is 0 and batch_size 32; wanted 1 or more of both.")

@@ -1,0 +1,247 @@
+"""Strand flips: a network whose best design is known, the budget, and what is left as it was."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from support import refusal
+from tssbook.interpret import design
+from tssbook.interpret.design import Strands, flip_strand
+from tssbook.models.procapnet import ProCapNet
+from tssbook.sequence import decode, one_hot
+
+LENGTH = 106  # trim 49: 8 outputs at bases 49 to 56; all of them see bases 19 to 86
+EVEN = (math.log(0.5), math.log(0.5))
+
+
+def counter() -> ProCapNet:
+    """A network that counts: + has the number of G as logits everywhere, - the number of C."""
+    model = ProCapNet(n_filters=2, n_layers=1)
+    with torch.no_grad():
+        for tensor in model.parameters():
+            tensor.zero_()
+        model.iconv.weight[0, 2, 10] = 1  # filter 0 is 1 at each G,
+        model.iconv.weight[1, 1, 10] = 1  # filter 1 at each C
+        model.fconv.weight[0, 0] = 1
+        model.fconv.weight[1, 1] = 1
+    return model
+
+
+def with_c(n: int) -> torch.Tensor:
+    letters = ["A"] * LENGTH
+    letters[50 : 50 + n] = "C" * n
+    return one_hot(["".join(letters)])
+
+
+def logistic(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+# --- the wrapper ----------------------------------------------------------------------------
+
+
+def test_strands_by_hand():
+    """5 C and no G: - has e^5 at each of the 8 bases, + has e^0."""
+    found = Strands(counter())(with_c(5))
+    minus = 8 * math.exp(5) / (8 * math.exp(5) + 8)
+    assert found.shape == (1, 2)
+    assert found.exp()[0].tolist() == pytest.approx([1 - minus, minus], rel=1e-4)
+
+
+def test_strands_are_sums_over_the_one_softmax():
+    torch.manual_seed(0)
+    model = ProCapNet(3, 1)
+    x = one_hot(["GATTACA" * 20, "CCGGTTA" * 20])
+    proba = model(x)[0].flatten(1).softmax(-1).reshape(2, 2, -1)
+    assert torch.allclose(Strands(model)(x).exp(), proba.sum(-1), atol=1e-6)
+
+
+# --- the design -----------------------------------------------------------------------------
+
+
+def test_the_flip_by_hand():
+    """From 5 C to (0, -8): the log odds are G minus C, so 8 edits reach it and 7 almost do."""
+    x = with_c(5)
+    found = flip_strand(counter(), x, seed=0, max_iter=60, device="cpu")
+    letters = decode(found.x)[0]
+    odds = letters.count("G") - letters.count("C")
+    assert found.before == pytest.approx((logistic(-5), logistic(5)), rel=1e-4)
+    # A base near the ends of what is seen counts for some of the outputs only.
+    assert found.after == pytest.approx((logistic(odds), logistic(-odds)), abs=1e-3)
+    assert odds >= 6
+    assert len(found.edits) <= 12  # Ledidi's penalty: far fewer than the 68 bases that count
+    assert found.x.dtype == torch.float32
+    assert all(after == "G" for _, _, after in found.edits)  # all others only cost
+
+
+def test_edits_say_what_was_changed():
+    x = with_c(5)
+    found = flip_strand(counter(), x, seed=0, max_iter=60, device="cpu")
+    letters = list(decode(x)[0])
+    for position, before, after in found.edits:
+        assert letters[position] == before != after
+        letters[position] = after
+    assert "".join(letters) == decode(found.x)[0]
+    assert [p for p, _, _ in found.edits] == sorted(p for p, _, _ in found.edits)
+
+
+@pytest.mark.parametrize("max_edits", [1, 5])
+def test_the_budget_is_kept_and_the_best_edits_are(max_edits):
+    """A C that becomes G counts twice: with 5 edits -5 becomes 5, with 1 it becomes -3."""
+    found = flip_strand(
+        counter(), with_c(5), max_edits=max_edits, seed=1, max_iter=60, device="cpu"
+    )
+    assert len(found.edits) == max_edits
+    assert {(before, after) for _, before, after in found.edits} == {("C", "G")}
+    assert found.after[0] == pytest.approx(logistic(2 * max_edits - 5), rel=1e-4)
+
+
+def test_both_strands_alike():
+    """Exercise 2: from log odds of -4 at most 10 edits make 0."""
+    found = flip_strand(
+        counter(), with_c(4), target=EVEN, max_edits=10, seed=0, max_iter=60, device="cpu"
+    )
+    assert found.after == pytest.approx((0.5, 0.5), abs=1e-4)
+    assert 2 <= len(found.edits) <= 10
+
+
+def test_the_other_way_round():
+    x = with_c(5).flip(1)  # A to T, C to G: + is the stronger strand
+    found = flip_strand(counter(), x, seed=0, max_iter=60, device="cpu")
+    assert found.before[0] > 0.99
+    assert found.after[1] > 0.99
+
+
+def test_the_seed_decides():
+    designs = [
+        flip_strand(counter(), with_c(5), seed=s, max_iter=60, device="cpu") for s in (0, 0, 1)
+    ]
+    assert designs[0].edits == designs[1].edits
+    assert designs[0].edits != designs[2].edits
+
+
+def test_global_random_numbers_are_left_alone():
+    model = counter()  # draws first weights
+    before = torch.get_rng_state()
+    flip_strand(model, with_c(5), seed=0, max_iter=5, device="cpu")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_model_is_left_as_it_was():
+    model = counter().train()
+    model.iconv.weight.requires_grad_(False)
+    state = copy.deepcopy(model.state_dict())
+    x = with_c(5)
+    flip_strand(model, x, seed=0, max_iter=5, device="cpu")
+    assert model.training
+    assert [p.requires_grad for p in model.parameters()] == [False] + [True] * 7
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert torch.equal(x, with_c(5))
+
+
+def test_the_given_model_has_the_last_word(monkeypatch):
+    """What is reported does not come from the wrapper that the design was made with."""
+
+    class Liar(Strands):
+        def forward(self, x):
+            return torch.tensor([0.0, -8.0]) + 0 * super().forward(x)
+
+    monkeypatch.setattr(design, "Strands", Liar)
+    found = flip_strand(counter(), with_c(5), seed=0, max_iter=5, device="cpu")
+    letters = decode(found.x)[0]
+    odds = letters.count("G") - letters.count("C")
+    assert found.after[0] == pytest.approx(logistic(odds), rel=1e-4)
+
+
+def test_no_edit_where_none_is_needed():
+    x = with_c(8)
+    found = flip_strand(counter(), x, target=(-8, 0), seed=0, max_iter=5, device="cpu")
+    assert found.edits == []
+    assert torch.equal(found.x, x)
+    assert found.after == found.before
+
+
+def test_bytes_are_welcome():
+    x = with_c(5)
+    ways = [flip_strand(counter(), y, seed=0, max_iter=20, device="cpu") for y in (x, x.byte())]
+    assert ways[0].edits == ways[1].edits
+
+
+def test_many_useless_edits_are_pruned_in_a_few_rounds(monkeypatch):
+    """61 A turned to T say nothing, 5 C turned to G do: these are what is left of 66 edits."""
+    x = with_c(5)
+    found = x.clone()
+    found[0, :, 20:50] = found[0, :, 55:86] = torch.tensor([0, 0, 0, 1.0])[:, None]
+    found[0, :, 50:55] = torch.tensor([0, 0, 1.0, 0])[:, None]
+    strands = Strands(counter())
+    rounds = []
+    misses = design._misses
+    monkeypatch.setattr(design, "_misses", lambda *given: rounds.append(1) or misses(*given))
+    pruned = design._pruned(strands, x, found, torch.tensor([[0.0, -8.0]]), limit=5)
+    assert (pruned != x).any(1)[0].nonzero().flatten().tolist() == [50, 51, 52, 53, 54]
+    assert len(rounds) < 30
+
+
+# --- wrong input ----------------------------------------------------------------------------
+
+
+def refused(x=None, model=None, error=ValueError, **settings) -> str:
+    model = counter() if model is None else model
+    x = with_c(5) if x is None else x
+    return refusal(lambda: flip_strand(model, x, seed=0, device="cpu", **settings), error)
+
+
+def test_a_sequence_that_is_too_short():
+    assert refused(with_c(5)[..., :98]) == (
+        "The sequences are 98 bp long and 49 bp are trimmed from each side; wanted at least 99 bp."
+    )
+
+
+def test_n_in_the_window():
+    x = with_c(5)
+    x[0, :, 7] = 0
+    assert refused(x) == (
+        "x has an N at position 7 of sequence 0 (counted from 0); wanted A, C, G and T only: "
+        "choose a window without N."
+    )
+
+
+def test_a_batch():
+    assert refused(with_c(5).repeat(3, 1, 1)) == (
+        "x holds 3 sequences; wanted one, (1, 4, L): x[:1] is the first of them."
+    )
+
+
+def test_shapes_and_types_that_are_none():
+    assert refused(with_c(5)[0]) == "x is (4, 106); wanted (N, 4, L) with at least one base."
+    assert refused("GATTACA", error=TypeError) == (
+        "x is str; wanted a tensor (N, 4, L): call one_hot first."
+    )
+
+
+def test_a_model_with_other_outputs():
+    message = refused(model=nn.Conv1d(4, 2, 1), error=TypeError)
+    assert message == (
+        "The model returns torch.Size([1, 2, 106]) for 1 sequences; wanted profile logits "
+        "(N, 2, L) and count logits (N, 1), as ProCapNet returns them."
+    )
+
+
+@pytest.mark.parametrize("target", [(0.0,), (0.5, 0.5), (0, -math.inf), (math.nan, -1), (0, -8, 0)])
+def test_targets_that_are_none(target):
+    assert refused(target=target).startswith(
+        f"The target is {tuple(map(float, target))}; wanted two log probabilities"
+    )
+
+
+@pytest.mark.parametrize("numbers", [(0, 300), (40, 0)])
+def test_numbers_below_one(numbers):
+    edits, steps = numbers
+    assert refused(max_edits=edits, max_iter=steps) == (
+        f"max_edits is {edits} and max_iter {steps}; wanted 1 or more of both."
+    )

@@ -1,0 +1,469 @@
+"""In-silico mutagenesis: by hand, and the incremental path against one prediction per edit."""
+
+from __future__ import annotations
+
+import copy
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from support import refusal
+from tssbook.interpret import _incremental_cnn as incremental
+from tssbook.interpret import mutagenesis
+from tssbook.interpret.mutagenesis import ism
+from tssbook.models.procapnet import ProCapNet
+from tssbook.models.promoter import PromoterNet
+from tssbook.sequence import one_hot
+from tssbook.training.prediction import resolve_device
+
+
+def sequences(n: int, length: int, seed: int = 0, unknown: float = 0.0) -> torch.Tensor:
+    """Random one-hot sequences with a share of N."""
+    generator = np.random.default_rng(seed)
+    letters = generator.choice(list("ACGT"), size=(n, length))
+    letters[generator.random((n, length)) < unknown] = "N"
+    return one_hot(["".join(row) for row in letters])
+
+
+class Weighted(nn.Module):
+    """One weight per base and position: its mutagenesis is a difference of two weights."""
+
+    def __init__(self, weights: torch.Tensor) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(weights)
+        self.norm = nn.BatchNorm1d(4, affine=False)  # divides by sqrt(1 + 1e-5), if at rest
+        self.dropout = nn.Dropout(0.9)
+        self.sizes: list[int] = []
+        self.gradients: list[bool] = []
+        self.moves: list[str] = []
+
+    def to(self, device):
+        self.moves.append(str(device))
+        return super().to(device)
+
+    def forward(self, x):
+        self.sizes.append(len(x))
+        self.gradients.append(torch.is_grad_enabled())
+        return (self.dropout(self.norm(x)) * self.weights).sum((1, 2))
+
+
+def weighted(length: int = 3) -> Weighted:
+    # Row A is 0, 1, 2, ...; C 10, 11, 12, ...; G 20, ...; T 30, ...
+    return Weighted(torch.arange(length).float() + 10.0 * torch.arange(4)[:, None])
+
+
+class Both(nn.Module):
+    """Returns a tuple: letters per base, and the number of GA as one value."""
+
+    def forward(self, x):
+        pairs = (x[:, 2, :-1] * x[:, 0, 1:]).sum(-1, keepdim=True)
+        return x.sum(-1), pairs
+
+
+# --- any model ------------------------------------------------------------------------------
+
+
+def test_by_hand():
+    # G at 0 weighs 20, A at 1 weighs 1, and N at 2 nothing at all.
+    changes = ism(weighted(), one_hot(["GAN"]))
+    expected = torch.tensor(
+        [[0.0 - 20, 0, 2], [10 - 20, 11 - 1, 12], [0, 21 - 1, 22], [30 - 20, 31 - 1, 32]]
+    )
+    assert changes.dtype == torch.float32
+    assert torch.allclose(changes, expected[None], rtol=1e-4)
+    assert changes[0, 2, 0] == changes[0, 0, 1] == 0
+
+
+def test_a_tuple_comes_back_as_a_tuple():
+    letters, pairs = ism(Both(), one_hot(["GATTGA", "TTTNTT"]))
+    assert letters.shape == (2, 4, 6, 4)
+    assert pairs.shape == (2, 4, 6, 1)
+    assert letters[0, 1, 0].tolist() == [0, 1, -1, 0]  # G to C
+    assert letters[1, 1, 3].tolist() == [0, 1, 0, 0]  # N to C
+    # Each base of a GA is needed; a G before the A's place makes none; T to G at 3 neither.
+    assert pairs[0, :, :, 0].tolist() == [
+        [-1, 0, 0, 0, -1, 0],
+        [-1, -1, 0, 0, -1, -1],
+        [0, -1, 0, 0, 0, -1],
+        [-1, -1, 0, 0, -1, -1],
+    ]
+    assert pairs[1].count_nonzero() == 0
+
+
+def test_a_range_of_positions_is_that_part_of_the_whole():
+    x = sequences(2, 9, unknown=0.2)
+    whole = ism(weighted(9), x)
+    assert torch.equal(ism(weighted(9), x, start=3, end=7), whole[:, :, 3:7])
+    assert torch.equal(ism(weighted(9), x, start=8), whole[:, :, 8:])
+    model = small_promoter()
+    x = sequences(2, 50)
+    assert torch.allclose(ism(model, x, start=3, end=7), ism(model, x)[:, :, 3:7], atol=1e-9)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 7, 64, 1000])
+def test_does_not_depend_on_the_batch_size(batch_size):
+    x = sequences(5, 6, unknown=0.1)
+    model = weighted(6)
+    assert torch.allclose(ism(model, x, batch_size=batch_size), ism(weighted(6), x), atol=1e-4)
+    assert max(model.sizes) <= batch_size
+
+
+def test_short_sequences_share_a_batch():
+    model = weighted(2)
+    ism(model, sequences(16, 2), batch_size=32)
+    # 16 as they are; then 32 / (4 * 2) = 4 sequences at a time, 6 edits each.
+    assert model.sizes == [16, 24, 24, 24, 24]
+
+
+def test_only_what_differs_from_the_sequence_is_predicted():
+    model = weighted(5)
+    ism(model, one_hot(["GANTA"]), batch_size=100)
+    assert model.sizes == [1, 3 + 3 + 4 + 3 + 3]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.bool, torch.int64, torch.float64])
+def test_any_type_of_input(dtype):
+    x = sequences(2, 4)
+    assert torch.equal(ism(weighted(4), x.to(dtype)), ism(weighted(4), x))
+    model = small_promoter()
+    x = sequences(1, 40)
+    assert torch.equal(ism(model, x.to(dtype)), ism(model, x))
+
+
+def test_half_and_double_models():
+    x = sequences(1, 40)
+    expected = ism(small_promoter(), x)
+    found = ism(small_promoter().double(), x)
+    assert found.dtype == torch.float32
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert ism(small_promoter().bfloat16(), x).dtype == torch.float32
+
+
+def test_the_input_stays_as_it_is():
+    x = sequences(2, 40, unknown=0.1)
+    before = x.clone()
+    ism(weighted(40), x)
+    ism(small_promoter(), x)
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_mode_device_and_gradients(device):
+    model = weighted().train()
+    model.norm.eval()  # frozen, as for fine tuning
+    result = ism(model, one_hot(["GAT"]), device=device)
+    assert (model.training, model.norm.training, model.dropout.training) == (True, False, True)
+    assert model.moves == [str(resolve_device(device)), "cpu"]
+    assert not any(model.gradients)
+    assert not result.requires_grad
+    assert torch.is_grad_enabled()
+    assert torch.allclose(result, ism(model.eval(), one_hot(["GAT"])))
+
+
+def test_mode_is_restored_after_an_error():
+    model = weighted().train()
+    model.forward = lambda x: {"value": x}
+    refusal(lambda: ism(model, one_hot(["GAT"])), TypeError)
+    assert model.training
+
+
+def test_progress(capsys):
+    ism(weighted(), one_hot(["GAN"]))
+    assert capsys.readouterr() == ("", "")
+    ism(weighted(), one_hot(["GAN"]), progress=True)
+    assert "10/10" in capsys.readouterr().err  # 3 + 3 + 4 edits
+
+
+# --- the incremental path -------------------------------------------------------------------
+
+
+def looks_trained(model: nn.Module, seed: int) -> nn.Module:
+    """Give batch norms statistics and weights of all sizes and both signs; predict about 1."""
+    generator = torch.Generator().manual_seed(seed)
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm1d):
+            for tensor, low, high in (
+                (layer.running_mean, -0.5, 0.5), (layer.running_var, 0.05, 2),
+                (layer.weight.data, -1.5, 2), (layer.bias.data, -0.5, 0.5),
+            ):  # fmt: skip
+                tensor.uniform_(low, high, generator=generator)
+    nn.init.ones_((model.linear2 if isinstance(model, PromoterNet) else model.linear).bias)
+    return model.eval()
+
+
+def small_promoter(seed: int = 0, **config) -> PromoterNet:
+    torch.manual_seed(seed)
+    config = {"n_filters": (6, 5, 4), "n_hidden": 3} | config
+    return looks_trained(PromoterNet(**config), seed)
+
+
+def in_full(monkeypatch, model: nn.Module, x: torch.Tensor, **options):
+    """One prediction per edit, also for the book's models."""
+    with monkeypatch.context() as patch:
+        patch.setattr(mutagenesis, "_as_built", lambda _: False)
+        return ism(model, x, **options)
+
+
+def assert_exact(monkeypatch, model: nn.Module, x: torch.Tensor) -> None:
+    """Hold the incremental path to the loop in float32, and closer to the loop in float64."""
+    assert mutagenesis._as_built(model)
+    found, naive = ism(model, x), in_full(monkeypatch, model, x)
+    precise = ism(copy.deepcopy(model).double(), x)  # run in full, as it is not float32
+    with torch.no_grad():
+        predictions = model(x)
+    if isinstance(found, torch.Tensor):
+        found, naive, precise, predictions = (found,), (naive,), (precise,), (predictions,)
+    for a, b, c, prediction in zip(found, naive, precise, predictions, strict=True):
+        assert a.shape == b.shape
+        assert a.dtype == torch.float32
+        assert (a - b).abs().max() < 1e-5 * prediction.abs().max()
+        assert (a - c).abs().max() <= 1e-4 * c.abs().max()
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_promoter_nets_of_all_shapes(monkeypatch, seed):
+    choose = random.Random(seed)  # noqa: S311
+    pool = choose.choice([1, 2, 3, 4, 5])
+    model = small_promoter(
+        seed,
+        n_filters=[choose.randint(1, 9) for _ in range(3)],
+        widths=[choose.choice([1, 3, 5, 9, 15]) for _ in range(3)],
+        pool=pool,
+        n_outputs=choose.choice([1, 1, 3]),
+    )
+    # From a single position after both pools, shorter than what a filter sees, upwards.
+    length = choose.choice([pool**2, pool**2 + 1, 37, 64, 101, choose.randint(30, 150)])
+    x = sequences(choose.randint(1, 3), max(length, pool**2), seed, unknown=choose.choice([0, 0.1]))
+    assert_exact(monkeypatch, model, x)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_procapnets_of_all_shapes(monkeypatch, seed):
+    choose = random.Random(seed)  # noqa: S311
+    torch.manual_seed(seed)
+    model = looks_trained(ProCapNet(choose.randint(1, 9), choose.randint(0, 4)), seed)
+    length = 2 * model.trim + choose.choice([1, 2, 24, 25, 26, choose.randint(1, 90)])
+    x = sequences(choose.randint(1, 2), length, seed, unknown=choose.choice([0, 0.1]))
+    assert_exact(monkeypatch, model, x)
+
+
+def test_the_chapters_own_sizes(monkeypatch):
+    x = sequences(1, 2000, unknown=0.01)
+    model = looks_trained(PromoterNet(), seed=3)
+    whole = ism(model, x)
+    for start in (0, 990, 1990):
+        part = in_full(monkeypatch, model, x, start=start, end=start + 10)
+        scale = model(x).abs().max()
+        assert (whole[:, :, start : start + 10] - part).abs().max() < 1e-5 * scale
+
+
+def test_the_published_window(monkeypatch):
+    torch.manual_seed(0)
+    model = looks_trained(ProCapNet(n_filters=4), seed=0)
+    x = sequences(1, 2114)
+    profile, count = ism(model, x)
+    assert profile.shape == (1, 4, 2114, 2, 1000)
+    for start in (0, 1055, 2110):
+        parts = in_full(monkeypatch, model, x, start=start, end=start + 4)
+        for whole, part, value in zip((profile, count), parts, model(x), strict=True):
+            difference = whole[:, :, start : start + 4] - part
+            assert difference.abs().max() < 1e-5 * value.abs().max()
+
+
+@pytest.mark.parametrize("model", [small_promoter(), ProCapNet(3, 1)])
+def test_every_sequence_for_itself(model):
+    x = sequences(3, 110, unknown=0.05)
+    whole = ism(model, x)
+    single = [ism(model, row[None]) for row in x]
+    if isinstance(whole, torch.Tensor):
+        assert torch.equal(whole, torch.cat(single))
+    else:
+        parts = zip(*single, strict=True)
+        assert all(torch.equal(a, torch.cat(b)) for a, b in zip(whole, parts, strict=True))
+
+
+@pytest.mark.parametrize("model", [small_promoter(), ProCapNet(3, 1)])
+def test_windows_of_nothing_but_n(monkeypatch, model):
+    assert_exact(monkeypatch, model, torch.zeros(1, 4, 110))
+
+
+@pytest.mark.parametrize("model", [small_promoter(), ProCapNet(9, 1)])
+def test_without_onednn(monkeypatch, model):
+    """A PyTorch that lacks oneDNN's product takes the plain one."""
+    monkeypatch.setattr(incremental, "_ONEDNN", False)
+    assert_exact(monkeypatch, model, sequences(1, 110, unknown=0.05))
+
+
+def test_few_edits_at_a_time_give_the_same(monkeypatch):
+    x = sequences(1, 120, unknown=0.05)
+    models = [small_promoter(), ProCapNet(3, 1)]
+    expected = [ism(model, x) for model in models]
+    monkeypatch.setattr(incremental, "_EDITS", 2)
+    monkeypatch.setattr(incremental, "_POSITIONS", 1)
+    found = [ism(model, x) for model in models]
+    assert torch.allclose(found[0], expected[0], atol=1e-7)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(found[1], expected[1], strict=True))
+
+
+def test_training_mode_is_not_used_and_not_lost(monkeypatch):
+    model = small_promoter()
+    x = sequences(1, 60)
+    expected = ism(model, x)
+    state = copy.deepcopy(model.state_dict())
+    assert torch.equal(ism(model.train(), x), expected)
+    assert model.training
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+# --- who takes which path -------------------------------------------------------------------
+
+
+class Doubled(PromoterNet):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def with_a_hook(model):
+    model.conv2.register_forward_hook(lambda module, inputs, output: 2 * output)
+
+
+def with_another_layer(model):
+    model.linear2 = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 1))
+
+
+def with_other_padding(model):
+    model.conv1.padding = (0,)
+
+
+def with_more_outputs(model):
+    model.linear2 = nn.Linear(3, 7)
+
+
+def with_its_own_forward(model):
+    model.forward = lambda x: PromoterNet.forward(model, x) ** 3
+
+
+CHANGES = [
+    with_a_hook, with_another_layer, with_other_padding, with_more_outputs, with_its_own_forward
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_model_is_run_in_full(change):
+    model = small_promoter()
+    x = sequences(1, 40)
+    before = ism(model, x)
+    change(model)
+    found = ism(model, x)
+    edited = x.clone()
+    edited[0, :, 20] = torch.tensor([0.0, 1, 0, 0])
+    with torch.no_grad():
+        expected = model(edited) - model(x)
+    assert torch.allclose(found[:, 1, 20], expected, atol=1e-6)
+    assert found.shape != before.shape or not torch.allclose(found, before)
+
+
+def test_a_subclass_is_run_in_full():
+    torch.manual_seed(0)
+    model = Doubled(n_filters=(6, 5, 4), n_hidden=3)
+    base = PromoterNet(n_filters=(6, 5, 4), n_hidden=3)
+    base.load_state_dict(model.state_dict())
+    x = sequences(1, 40)
+    assert torch.allclose(ism(model, x), 2 * ism(base, x), atol=1e-6)
+
+
+@pytest.mark.parametrize("model", [small_promoter(), ProCapNet(3, 1)])
+def test_the_books_models_are_not_run_per_edit(monkeypatch, model):
+    calls = []
+    forward = type(model).forward
+
+    def counted(self, x):
+        calls.append(len(x))
+        return forward(self, x)
+
+    monkeypatch.setattr(type(model), "forward", counted)
+    ism(model, sequences(2, 110))
+    assert calls == [2]  # the sequences as they are, and never again
+
+
+def test_choosing_the_path_leaves_the_random_numbers_alone():
+    model, x = small_promoter(), sequences(1, 40)
+    before = torch.get_rng_state()
+    ism(model, x)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# --- wrong input ----------------------------------------------------------------------------
+
+
+def changed(value, base=1, position=2) -> torch.Tensor:
+    x = one_hot(["GATT", "ACGT"])
+    x[1, base, position] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    ("x", "sentence"),
+    [
+        (changed(0.5), "x is not one-hot at position 2 of sequence 1 (counted from 0): "
+         "[0.0, 0.5, 1.0, 0.0]; wanted a single 1, or four zeros for N."),
+        (changed(1.0), "x is not one-hot at position 2 of sequence 1 (counted from 0): "
+         "[0.0, 1.0, 1.0, 0.0]; wanted a single 1, or four zeros for N."),
+        (changed(float("nan"), 0, 0), "x is not one-hot at position 0 of sequence 1 (counted "
+         "from 0): [nan, 0.0, 0.0, 0.0]; wanted a single 1, or four zeros for N."),
+        (changed(-1.0), "x is not one-hot at position 2 of sequence 1"),
+        (torch.zeros(4, 8), "x is (4, 8); wanted (N, 4, L) with at least one base."),
+        (torch.zeros(2, 8, 4), "x is (2, 8, 4); wanted (N, 4, L) with at least one base."),
+        (torch.zeros(0, 4, 8), "x is (0, 4, 8); wanted (N, 4, L) with at least one base."),
+        (torch.zeros(2, 4, 0), "x is (2, 4, 0); wanted (N, 4, L) with at least one base."),
+    ],
+)  # fmt: skip
+def test_what_is_not_one_hot(x, sentence):
+    assert refusal(lambda: ism(weighted(), x)).startswith(sentence)
+
+
+def test_what_is_no_tensor():
+    assert refusal(lambda: ism(weighted(), ["GATT"]), TypeError) == (
+        "x is list; wanted a tensor (N, 4, L): call one_hot first."
+    )
+
+
+@pytest.mark.parametrize(("start", "end"), [(2, 2), (3, 1), (-1, 2), (0, 5), (4, None)])
+def test_ranges_that_are_none(start, end):
+    message = refusal(lambda: ism(weighted(4), one_hot(["GATT"]), start=start, end=end))
+    shown = 4 if end is None else end
+    assert message == (
+        f"The positions to change are [{start}, {shown}); wanted at least one, within [0, 4)."
+    )
+
+
+def test_batches_of_nothing():
+    message = refusal(lambda: ism(weighted(4), one_hot(["GATT"]), batch_size=0))
+    assert message == "batch_size is 0; wanted 1 or more."
+
+
+@pytest.mark.parametrize(
+    ("forward", "error", "sentence"),
+    [
+        (lambda x: {"y": x}, TypeError, "The model returns a dict; wanted a tensor or a tuple of "
+         "tensors."),
+        (lambda x: (x, None), TypeError, "The model returns a NoneType; wanted a tensor or a tuple "
+         "of tensors."),
+        (lambda x: x.sum(), ValueError, "The model returns () for 2 sequences; wanted one row per "
+         "sequence."),
+        (lambda x: x[0], ValueError, "The model returns (4, 4) for 2 sequences; wanted one row per "
+         "sequence."),
+    ],
+)  # fmt: skip
+def test_outputs_that_are_none(forward, error, sentence):
+    model = weighted(4)
+    model.forward = forward
+    assert refusal(lambda: ism(model, one_hot(["GATT", "ACGT"])), error) == sentence
+
+
+def test_sequences_too_short_for_the_model():
+    message = refusal(lambda: ism(ProCapNet(3, 1), sequences(1, 98)))
+    assert message.startswith("The sequences are 98 bp long and 49 bp are trimmed")

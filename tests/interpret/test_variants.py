@@ -1,0 +1,341 @@
+"""variants: a network of which every number is known, and a ProCapNet against a plain loop."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tssbook.data.fasta import Fasta
+from tssbook.interpret import variants
+from tssbook.interpret.variants import score_variants as score
+from tssbook.models.procapnet import ProCapNet
+from tssbook.sequence import one_hot
+
+COLUMNS = ["chrom", "position", "id", "ref", "alt", "delta_log_counts", "jsd"]
+COLUMNS += ["strand_before", "strand_after", "padded"]
+
+
+class Centre(nn.Module):
+    """One output position; the base in the middle decides on the strand, all G are counted.
+
+    The odds of the + strand are 3 for A and T, 1/3 for C, and 1 for G and N.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        self.seen.append(x)
+        log_odds = math.log(3) * torch.tensor([1.0, -1.0, 0.0, 1.0])
+        plus = x[..., x.shape[-1] // 2] @ log_odds  # (N,)
+        return torch.stack([plus, 0 * plus], 1)[..., None], x[:, 2].sum(1, keepdim=True)
+
+
+def write(folder, vcf: str, fasta: str = ">chr1\nGATTACA\n>chr2\nccgg\n") -> tuple:
+    (folder / "x.vcf").write_text(vcf)
+    (folder / "genome.fa").write_text(fasta)
+    return folder / "x.vcf", folder / "genome.fa"
+
+
+def lines(*changes: str) -> str:
+    """Lines of a VCF from 'chr1 1 . A C'."""
+    return "".join("\t".join(change.split()) + "\n" for change in changes)
+
+
+def genome(folder, n: int, seed: int = 0) -> tuple[str, str]:
+    """A chromosome of random bases, and a VCF with a change of each."""
+    rng = np.random.default_rng(seed)
+    bases = rng.integers(4, size=n)
+    others = (bases + rng.integers(1, 4, size=n)) % 4
+    pairs = zip(bases, others, strict=True)
+    body = (f"chr1 {i} v{i} {'ACGT'[b]} {'ACGT'[o]} . . ." for i, (b, o) in enumerate(pairs, 1))
+    return lines(*body), ">chr1\n" + "".join("ACGT"[b] for b in bases) + "\n"
+
+
+# --- by hand ------------------------------------------------------------------------------------
+
+
+def test_numbers_by_hand(tmp_path):
+    # G A T T A C A, windows of 5: A at 5 is in the middle of T T A C A.
+    vcf, fasta = write(tmp_path, lines("chr1 5 rs1 A C", "chr1 5 . A G", "chr1 3 rs2 T A"))
+    table = score(Centre(), vcf, fasta, length=5)
+    assert list(table) == COLUMNS
+    assert table["chrom"].tolist() == ["chr1"] * 3
+    assert table["position"].tolist() == [5, 5, 3]
+    assert table["id"].tolist() == ["rs1", ".", "rs2"]
+    assert table["ref"].tolist() == ["A", "A", "T"]
+    assert table["alt"].tolist() == ["C", "G", "A"]
+    # Only A to G makes one G more.
+    assert table["delta_log_counts"].tolist() == [0, 1, 0]
+    # (3/4, 1/4) and (1/4, 3/4): the mean is (1/2, 1/2), and each side's divergence from it
+    # 3/4 ln(3/2) + 1/4 ln(1/2).
+    whole = math.sqrt(0.75 * math.log(1.5) + 0.25 * math.log(0.5))
+    # (3/4, 1/4) and (1/2, 1/2): the mean is (5/8, 3/8).
+    left = 0.75 * math.log(0.75 / 0.625) + 0.25 * math.log(0.25 / 0.375)
+    right = 0.5 * math.log(0.5 / 0.625) + 0.5 * math.log(0.5 / 0.375)
+    half = math.sqrt((left + right) / 2)
+    assert table["jsd"].tolist() == pytest.approx([whole, half, 0], abs=1e-7)
+    assert table["strand_before"].tolist() == ["+", "+", "+"]
+    assert table["strand_after"].tolist() == ["-", "+", "+"]  # + where both are equal
+    assert table["padded"].tolist() == [0, 0, 0]
+
+
+def test_one_softmax_over_both_strands(tmp_path):
+    """All of it moves from the + strand to the - strand; within each strand nothing changes."""
+
+    class Strand(nn.Module):
+        def forward(self, x):
+            plus = 40 * x[:, 0, 1]  # 40 for A in the middle, 0 for C
+            profile = torch.zeros(len(x), 2, 3)
+            profile[:, 0], profile[:, 1] = plus[:, None], 20
+            return profile, torch.zeros(len(x), 1)
+
+    vcf, fasta = write(tmp_path, lines("chr1 2 . A C"))
+    row = score(Strand(), vcf, fasta, length=3).iloc[0]
+    assert row["jsd"] == pytest.approx(math.sqrt(math.log(2)), abs=1e-6)  # 0.8326, the largest
+    assert (row["strand_before"], row["strand_after"]) == ("+", "-")
+
+
+def test_a_logit_without_any_probability(tmp_path):
+    """The smallest probabilities are 0: a zero times its logarithm is 0, and no NaN."""
+
+    class Spike(nn.Module):
+        def forward(self, x):
+            profile = torch.zeros(len(x), 2, 2)
+            profile[:, 0, 0], profile[:, 1, 1] = 2000 * x[:, 0, 1], 2000 * x[:, 1, 1]
+            return profile, torch.zeros(len(x), 1)
+
+    vcf, fasta = write(tmp_path, lines("chr1 2 . A C"))
+    table = score(Spike(), vcf, fasta, length=3)
+    assert table["jsd"].tolist() == pytest.approx([math.sqrt(math.log(2))])
+
+
+def test_what_the_model_reads(tmp_path):
+    """The window on the + strand, the variant at length // 2, N outside the chromosome."""
+    vcf, fasta = write(tmp_path, lines("chr1 5 . A C", "chr1 1 . G T", "chr2 4 . g a"))
+    model = Centre()
+    table = score(model, vcf, fasta, length=4)
+    before, after = model.seen
+    assert torch.equal(before, one_hot(["TTAC", "NNGA", "CGGN"]))
+    assert torch.equal(after, one_hot(["TTCC", "NNTA", "CGAN"]))
+    assert table["padded"].tolist() == [0, 2, 1]
+    assert table["ref"].tolist() == ["A", "G", "G"]
+    assert table["alt"].tolist() == ["C", "T", "A"]
+
+
+def test_a_window_larger_than_the_chromosome(tmp_path):
+    vcf, fasta = write(tmp_path, lines("chr2 1 . C T"))
+    assert score(Centre(), vcf, fasta, length=11)["padded"].tolist() == [7]
+
+
+def test_alleles_of_one_line_share_the_reference(tmp_path):
+    vcf, fasta = write(tmp_path, lines("chr1 5 rs1 A C,G,T", "chr1 4 rs2 T A"))
+    model = Centre()
+    table = score(model, vcf, fasta, length=5)
+    assert table["alt"].tolist() == ["C", "G", "T", "A"]
+    assert table["id"].tolist() == ["rs1", "rs1", "rs1", "rs2"]
+    assert [len(x) for x in model.seen] == [2, 4]
+    alone, _ = write(tmp_path, lines("chr1 5 rs1 A T"))
+    again = score(Centre(), alone, fasta, length=5)
+    pd.testing.assert_frame_equal(again, table[2:3].reset_index(drop=True))
+
+
+# --- against a plain loop -----------------------------------------------------------------------
+
+
+def small() -> ProCapNet:
+    """Random weights; the profile's are so large that some variants change the strand."""
+    torch.manual_seed(0)
+    model = ProCapNet(n_filters=4, n_layers=2)
+    nn.init.zeros_(model.fconv.bias)
+    model.fconv.weight.data *= 30
+    return model
+
+
+def plain_loop(model: ProCapNet, vcf: str, fasta: str, length: int) -> pd.DataFrame:
+    """One variant after the other, with letters."""
+    rows = []
+    chromosome = fasta.splitlines()[1]
+    for line in vcf.splitlines():
+        _, text, _, _, alt, *_ = line.split("\t")
+        centre = int(text) - 1
+        around = range(centre - length // 2, centre - length // 2 + length)
+        letters = [chromosome[i] if 0 <= i < len(chromosome) else "N" for i in around]
+        changed = list(letters)
+        changed[length // 2] = alt
+        profiles, counts = model(one_hot(["".join(letters), "".join(changed)]))
+        p, q = profiles.double().exp().numpy()
+        p, q = p / p.sum(), q / q.sum()
+        m = (p + q) / 2
+        divergence = ((p * np.log(p / m)).sum() + (q * np.log(q / m)).sum()) / 2
+        strands = ["+" if x[0].sum() > 0.5 else "-" for x in (p, q)]
+        change = float(counts[1, 0] - counts[0, 0])
+        rows.append((change, math.sqrt(divergence), *strands, letters.count("N")))
+    return pd.DataFrame(rows, columns=COLUMNS[5:])
+
+
+@torch.no_grad()
+def test_procapnet_as_in_a_plain_loop(tmp_path):
+    vcf_text, fasta_text = genome(tmp_path, 150)
+    vcf, fasta = write(tmp_path, vcf_text, fasta_text)
+    model = small()
+    table = score(model, vcf, fasta, length=131)  # 1 + 2 * trim is 107
+    expected = plain_loop(model.eval(), vcf_text, fasta_text, 131)
+    assert len(table) == 150
+    assert table["jsd"].median() > 0.1
+    assert table["delta_log_counts"].abs().median() > 1e-3
+    assert 0 < (table["strand_before"] != table["strand_after"]).sum() < 75
+    pd.testing.assert_frame_equal(table[COLUMNS[5:]], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_batch_size_changes_nothing(tmp_path, batch_size):
+    vcf, fasta = write(tmp_path, *genome(tmp_path, 20))
+    table = score(small(), vcf, fasta, length=120)
+    again = score(small(), vcf, fasta, length=120, batch_size=batch_size)
+    pd.testing.assert_frame_equal(again, table, rtol=1e-4, atol=1e-6)
+
+
+def test_the_model_is_as_before(tmp_path):
+    vcf, fasta = write(tmp_path, *genome(tmp_path, 3))
+    model = small().double()
+    model.train()
+    model.iconv.eval()
+    modes = []
+    model.register_forward_hook(lambda model, *_: modes.append(model.training))
+    table = score(model, vcf, fasta, length=120, device="cpu")
+    assert modes == [False, False]
+    assert model.training
+    assert not model.iconv.training
+    assert next(model.parameters()).grad is None
+    single = score(small(), vcf, fasta, length=120)
+    pd.testing.assert_frame_equal(table, single, rtol=1e-3, atol=1e-6)
+
+
+def test_default_length_is_the_published_one(tmp_path):
+    vcf, fasta = write(tmp_path, lines("chr1 1 . G T"))
+    model = Centre()
+    score(model, vcf, fasta)
+    assert model.seen[0].shape == (1, 4, 2114)
+
+
+# --- the file that comes in ---------------------------------------------------------------------
+
+HEADER = "##fileformat=VCFv4.2\n##contig=<ID=chr1>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+BODY = lines("chr1 5 rs1 A C 50 PASS AF=0.5", "chr2 1 rs2 C G . . .")
+
+
+@pytest.mark.parametrize(
+    "text", [HEADER + BODY, BODY, (HEADER + BODY).replace("\n", "\r\n"), BODY + "\n", BODY[:-1]]
+)
+def test_ways_to_write_a_vcf(tmp_path, text):
+    vcf, fasta = write(tmp_path, "")
+    vcf.write_bytes(text.encode())
+    table = score(Centre(), vcf, fasta, length=5)
+    assert table["id"].tolist() == ["rs1", "rs2"]
+    assert table["alt"].tolist() == ["C", "G"]
+
+
+@pytest.mark.parametrize("changes", [["chr1 5 . A C"], ["chr1 5 . A C GT 0/1", "chr1 3 . T A"]])
+def test_five_columns_are_enough(tmp_path, changes):
+    vcf, fasta = write(tmp_path, lines(*changes))
+    assert len(score(Centre(), vcf, fasta, length=5)) == len(changes)
+
+
+def bgzip(*parts: bytes) -> bytes:
+    """Blocks of BGZF: gzip with the length of the block in an extra field."""
+    blocks = b""
+    for part in (*parts, b""):
+        body = gzip.compress(part, mtime=0)[10:]
+        size = 18 + len(body) - 1
+        blocks += bytes.fromhex("1f8b08040000000000ff060042430200") + size.to_bytes(2, "little")
+        blocks += body
+    return blocks
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bgzip, lambda b: bgzip(b[:99], b[99:])])
+def test_compressed(tmp_path, compress):
+    vcf, fasta = write(tmp_path, "")
+    vcf.write_bytes(compress((HEADER + BODY).encode()))
+    assert score(Centre(), vcf, fasta, length=5)["id"].tolist() == ["rs1", "rs2"]
+
+
+def test_an_opened_genome_and_names_as_text(tmp_path):
+    vcf, fasta = write(tmp_path, BODY)
+    table = score(Centre(), str(vcf), Fasta(fasta), length=5)
+    pd.testing.assert_frame_equal(table, score(Centre(), vcf, str(fasta), length=5))
+
+
+# --- the table that goes out --------------------------------------------------------------------
+
+
+def test_the_file_is_the_table(tmp_path):
+    vcf, fasta = write(tmp_path, *genome(tmp_path, 20))
+    out = tmp_path / "effects.tsv"
+    out.write_text("old")
+    assert score(small(), vcf, fasta, str(out), length=120, batch_size=6) == out
+    table = score(small(), vcf, fasta, length=120, batch_size=6)
+    pd.testing.assert_frame_equal(pd.read_csv(out, sep="\t"), table, rtol=1e-5, atol=1e-12)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "effects.tsv", "genome.fa", "genome.fa.fai", "x.vcf",
+    ]  # fmt: skip
+
+
+def test_lines_of_the_file(tmp_path):
+    vcf, fasta = write(tmp_path, lines("chr1 5 rs1 A G", "chr1 1 . G T"))
+    text = score(Centre(), vcf, fasta, tmp_path / "effects.tsv", length=5).read_bytes().decode()
+    assert text.split("\n") == [
+        "\t".join(COLUMNS),
+        "chr1\t5\trs1\tA\tG\t1\t0.183908\t+\t+\t0",
+        "chr1\t1\t.\tG\tT\t-1\t0.183908\t+\t+\t2",
+        "",
+    ]
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    """The windows of 2,000 variants would be 4 MB, and again as much with the change."""
+
+    def peak(n: int) -> int:
+        variant = "chr1\t5\trs1\tA\tG\n"
+        vcf, fasta = write(tmp_path, n * variant, ">chr1\n" + 1000 * "A" + "\n")
+        tracemalloc.start()
+        score(Nothing(), vcf, fasta, tmp_path / "effects.tsv", batch_size=64)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    class Nothing(nn.Module):
+        def forward(self, x):
+            return torch.zeros(len(x), 2, 1), torch.zeros(len(x), 1)
+
+    peak(1)  # what is loaded once
+    few, many = peak(2_000), peak(4_000)
+    assert few < 3e6
+    assert many < 1.1 * few
+
+
+def test_no_more_variants_than_the_batch_are_read(tmp_path, monkeypatch):
+    vcf, fasta = write(tmp_path, *genome(tmp_path, 50))
+    monkeypatch.setattr(variants, "_CHECKED", 8)
+    asked, codes = [], Fasta.codes
+    monkeypatch.setattr(
+        Fasta, "codes", lambda *args: asked.append((len(args[1]), args[3])) or codes(*args)
+    )
+    score(Centre(), vcf, fasta, length=5, batch_size=20)
+    assert asked == [*6 * [(8, 1)], (2, 1), (20, 5), (20, 5), (10, 5)]
+
+
+def test_progress(tmp_path, capsys):
+    vcf, fasta = write(tmp_path, *genome(tmp_path, 50))
+    score(Centre(), vcf, fasta, length=5)
+    assert capsys.readouterr().err == ""
+    score(Centre(), vcf, fasta, length=5, progress=True)
+    assert "50/50" in capsys.readouterr().err

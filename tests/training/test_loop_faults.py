@@ -1,0 +1,457 @@
+"""training, when something goes wrong: the best weights stay, and the state can be gone on with."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, RandomSampler, TensorDataset
+
+from tests.support import Bomb, read_only_folder, refusal
+from tests.training.training_runs import Noisy, Run, Walk, data, same, two_terms
+from tssbook.data import download
+from tssbook.training.batches import Batches
+from tssbook.training.loop import TrainingDiverged, fit
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def at_call(number: int, action):
+    """Loss terms that do something else in their call of that number (from 0).
+
+    An epoch of `Run` is five calls: three batches of training data and two of validation data.
+    """
+    calls = iter(range(10**6))
+
+    def terms(model, prediction, target):
+        result = two_terms(model, prediction, target)
+        return action(result) if next(calls) == number else result
+
+    return terms
+
+
+def interrupt(_):
+    raise KeyboardInterrupt
+
+
+def ends_as(run: Run, state: Path, epochs: int) -> bool:
+    """Whether a run from this state ends bit for bit as one that never stopped."""
+    history, whole = run.fit(epochs, state), Run()
+    expected = whole.fit(epochs)
+    pd.testing.assert_frame_equal(history, expected, check_exact=True)
+    return history.attrs == expected.attrs and same(run.everything(), whole.everything())
+
+
+# --- the loss is no number ------------------------------------------------------------------
+
+
+def spoil(value: float, term: str = "mse"):
+    return lambda terms: terms | {term: terms[term] * value}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_loss_that_is_no_number(value):
+    run = Run()
+    run.loss_terms = at_call(11, spoil(value))  # two epochs of 5 calls, then batch 1 of epoch 2
+    with pytest.raises(TrainingDiverged) as caught:
+        run.fit(5)
+    error = caught.value
+    twin = Run()
+    expected = twin.fit(2)
+
+    # Two epochs of three steps, and the step on batch 0.
+    assert "at step 7 (epoch 2, batch 1 of the training data: loss " in str(error)
+    assert f": loss {value}, mse {value}, penalty 0." in str(error)
+    assert "the model has its weights of epoch 1: look at the batch, lower the" in str(error)
+    assert "\n" not in str(error)
+    run.train.set_epoch(2)
+    assert same(error.batch, list(run.train)[1])
+    pd.testing.assert_frame_equal(error.history, expected, check_exact=True)
+    assert error.history.attrs == {"best_epoch": 1, "stopped": "diverged"}
+    assert same(run.model.state_dict(), twin.model.state_dict())
+
+
+def test_loss_that_is_no_number_in_the_first_step():
+    run = Run()
+    before = Run().model.state_dict()
+    run.loss_terms = at_call(0, spoil(float("nan")))
+    message = refusal(lambda: run.fit(5), TrainingDiverged)
+    assert "step 0 (epoch 0, batch 0 of the training data: loss nan" in message
+    assert "the model has the weights it came with" in message
+    assert same(run.model.state_dict(), before)
+
+
+def test_the_term_at_fault_is_named():
+    run = Run()
+    run.loss_terms = at_call(0, spoil(float("nan"), "penalty"))
+    message = refusal(lambda: run.fit(1), TrainingDiverged)
+    assert "loss nan, mse " in message
+    assert "penalty nan)" in message
+    assert "mse nan" not in message
+
+
+def test_infinite_validation_loss():
+    run = Run()
+    run.loss_terms = at_call(9, spoil(float("inf")))  # the last batch of epoch 1's validation
+    with pytest.raises(TrainingDiverged) as caught:
+        run.fit(5)
+    assert "step 6 (epoch 1, batch 1 of the validation data: loss inf" in str(caught.value)
+    assert len(caught.value.history) == 1
+    assert same(caught.value.batch, list(run.valid)[1])
+    twin = Run()
+    twin.fit(1)
+    assert same(run.model.state_dict(), twin.model.state_dict())
+
+
+def test_a_training_that_diverges_by_itself():
+    model = nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e9)
+    batch = [(torch.ones(2, 1), torch.zeros(2, 1))]
+    terms = lambda m, prediction, target: {"mse": (prediction - target).square()}  # noqa: E731
+    message = refusal(
+        lambda: fit(model, batch, batch, terms, optimizer, epochs=50, seed=0), TrainingDiverged
+    )
+    assert "lower the learning rate" in message
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
+def test_state_of_a_diverged_run_is_that_of_its_last_epoch(tmp_path):
+    run = Run()
+    run.loss_terms = at_call(11, spoil(float("nan")))
+    refusal(lambda: run.fit(5, tmp_path / "state"), TrainingDiverged)
+    assert len(torch.load(tmp_path / "state", weights_only=True)["rows"]) == 2
+    assert ends_as(Run(start=1), tmp_path / "state", 4)
+
+
+# --- interrupted ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", [10, 12, 13, 14])  # all in epoch 2: training, then validation
+def test_interrupted_run(tmp_path, call):
+    run = Run()
+    run.loss_terms = at_call(call, interrupt)
+    before = torch.get_rng_state()
+    history = run.fit(8, tmp_path / "state")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert len(history) == 2
+    assert history.attrs == {"best_epoch": 1, "stopped": "interrupted"}
+    assert not any(module.training for module in run.model.modules())
+    twin = Run()
+    twin.fit(2)
+    assert same(run.model.state_dict(), twin.model.state_dict())
+    assert ends_as(Run(start=1), tmp_path / "state", 8)
+
+
+def test_interrupted_and_gone_on_with_the_same_objects(tmp_path):
+    run = Run()
+    run.loss_terms = at_call(12, interrupt)
+    run.fit(8, tmp_path / "state")
+    run.loss_terms = two_terms
+    assert ends_as(run, tmp_path / "state", 8)
+
+
+def test_interrupted_before_the_first_epoch_ends(tmp_path):
+    run = Run()
+    run.loss_terms = at_call(2, interrupt)
+    history = run.fit(8, tmp_path / "state")
+    assert len(history) == 0
+    assert history.attrs == {"best_epoch": None, "stopped": "interrupted"}
+    assert same(run.model.state_dict(), Run().model.state_dict())
+    assert not (tmp_path / "state").exists()
+
+
+PROGRAM = """
+import signal, sys, time
+import torch
+from tests.training.training_runs import Run, two_terms
+
+# A shell that starts jobs in the background lets them ignore this signal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def slow(model, prediction, target):
+    time.sleep(0.005)
+    return two_terms(model, prediction, target)
+
+run = Run()
+run.loss_terms = slow
+history = run.fit(100_000, sys.argv[1] + "/state")
+torch.save(run.model.state_dict(), sys.argv[1] + "/weights")
+print(history.attrs["stopped"], len(history))
+"""
+
+
+def test_signal_to_a_program_that_trains(tmp_path):
+    state = tmp_path / "state"
+    command = [sys.executable, "-W", "error", "-c", PROGRAM, str(tmp_path)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        deadline = time.monotonic() + 60
+        while not state.exists() and program.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.15)
+        program.send_signal(signal.SIGINT)
+        out, err = program.communicate(timeout=60)
+    assert (program.returncode, err) == (0, "")
+    stopped, epochs = out.split()
+    assert stopped == "interrupted"
+    twin = Run()
+    twin.fit(int(epochs))
+    assert same(torch.load(tmp_path / "weights", weights_only=True), twin.model.state_dict())
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["state", "weights"]
+    assert ends_as(Run(start=1), state, int(epochs) + 2)
+
+
+# --- the state cannot be written ------------------------------------------------------------
+
+
+def test_full_disk_leaves_the_old_state(tmp_path, monkeypatch):
+    state = tmp_path / "state"
+    Run().fit(2, state)
+    before = state.read_bytes()
+
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = Run(start=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(download, "_to_disk", full)
+        assert "No space left on device" in refusal(lambda: run.fit(8, state), OSError)
+    assert state.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["state"]
+    twin = Run()
+    twin.fit(3)  # the epoch that could not be stored counts for the model in memory
+    assert same(run.model.state_dict(), twin.model.state_dict())
+    assert ends_as(Run(start=1), state, 8)
+
+
+def test_folder_that_cannot_be_written():
+    walk = Walk([3.0, 1.0, 2.0])
+    with read_only_folder() as folder:
+        assert "Permission denied" in refusal(lambda: walk.fit(state=folder / "state"), OSError)
+        assert list(folder.iterdir()) == []
+    assert walk.weight == 1
+
+
+# --- the state does not fit -----------------------------------------------------------------
+
+
+@pytest.fixture
+def state(tmp_path) -> Path:
+    """A good state of `Run()` after two epochs, to be spoiled."""
+    Run().fit(2, tmp_path / "state")
+    return tmp_path / "state"
+
+
+def with_model(run: Run, model: nn.Module) -> Run:
+    run.model, run.scheduler = model, None
+    run.optimizer = torch.optim.Adam(model.parameters())
+    return run
+
+
+def with_optimizer(run: Run) -> Run:
+    run.optimizer, run.scheduler = torch.optim.SGD(run.model.parameters(), lr=0.1), None
+    return run
+
+
+class Other(Noisy):
+    """Same tensors, another class."""
+
+
+@pytest.mark.parametrize(
+    ("run", "options", "complaint"),
+    [
+        (Run, {"seed": 18}, "its seed is 17, not 18"),
+        (lambda: with_model(Run(), Other()), {}, "its model is Noisy, not Other"),
+        (lambda: with_model(Run(), Noisy(9)), {}, "its shapes is {'layers.0.weight': (8, 4)"),
+        (lambda: with_optimizer(Run()), {}, "its optimizer is Adam, not SGD"),
+        (lambda: Run(scheduler="plateau"), {}, "its scheduler is StepLR, not ReduceLROnPlateau"),
+        (lambda: Run(scheduler="none"), {}, "its scheduler is StepLR, not NoneType"),
+    ],
+    ids=["seed", "model", "shapes", "optimizer", "scheduler", "no scheduler"],
+)
+def test_state_of_another_training(state, run, options, complaint):
+    other, before = run(), state.read_bytes()
+    weights = {name: tensor.clone() for name, tensor in other.model.state_dict().items()}
+    message = refusal(lambda: other.fit(4, state, **options))
+    assert message.startswith(f"{state} holds another training: {complaint}")
+    assert message.endswith("; give another file, or delete it to start anew.")
+    assert state.read_bytes() == before
+    assert same(other.model.state_dict(), weights)
+
+
+def test_state_of_a_newer_version(state):
+    content = torch.load(state, weights_only=True)
+    content["about"]["format"] = 2
+    torch.save(content, state)
+    assert "its format is 2, not 1" in refusal(lambda: Run().fit(4, state))
+
+
+def broken(state: Path) -> str:
+    """The refusal of this file, checked for what all of them must say and leave alone."""
+    run, before = Run(), state.read_bytes()
+    message = refusal(lambda: run.fit(4, state))
+    assert message.startswith(f"{state} is not the state of a training, or only a part of one (")
+    assert message.endswith("); delete it to start anew.")
+    assert state.read_bytes() == before
+    assert same(run.model.state_dict(), Run().model.state_dict())
+    return message
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, 2000, -100, -10, -1])
+def test_truncated_state(state, keep):
+    state.write_bytes(state.read_bytes()[:keep])
+    broken(state)
+
+
+def test_random_bytes(state):
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        state.write_bytes(rng.bytes(rng.choice([1, 2, 5, 20, 100, 1000])))
+        broken(state)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None, 5, "state", [1], torch.zeros(3), {}, {"about": 5}, {"about": None},
+        {"weight": torch.zeros(2)},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_something_else_in_the_file(state, content):
+    torch.save(content, state)
+    broken(state)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_pickle_bomb_does_not_go_off(state, tmp_path, zipped):
+    crater = tmp_path / "crater"
+    content = torch.load(state, weights_only=True) | {"bomb": Bomb(str(crater))}
+    torch.save(content, state, _use_new_zipfile_serialization=zipped)
+    assert "UnpicklingError" in broken(state)
+    assert not crater.exists()
+    torch.load(state, weights_only=False)  # the bomb is a real one
+    assert crater.exists()
+
+
+def test_state_that_is_a_folder(tmp_path):
+    assert "directory" in refusal(lambda: Run().fit(1, tmp_path), OSError)
+
+
+# --- the data do not fit --------------------------------------------------------------------
+
+
+def shuffled_by_itself(where: str) -> DataLoader:
+    dataset, generator = TensorDataset(*data()), torch.Generator().manual_seed(0)
+    if where == "loader":
+        return DataLoader(dataset, batch_size=16, shuffle=True, generator=generator)
+    return DataLoader(dataset, batch_size=16, sampler=RandomSampler(dataset, generator=generator))
+
+
+@pytest.mark.parametrize("where", ["loader", "sampler"])
+def test_a_generator_of_its_own_cannot_be_resumed(tmp_path, where):
+    run = Run()
+    run.train = shuffled_by_itself(where)
+    message = refusal(lambda: run.fit(2, tmp_path / "state"))
+    assert message.startswith("The training data shuffle with a generator of their own")
+    assert list(tmp_path.iterdir()) == []
+    assert len(run.fit(2)) == 2  # without a state there is nothing to fear
+
+
+@pytest.mark.parametrize("which", ["train", "valid"])
+def test_no_batches(which):
+    run = Run()
+    setattr(run, which, [])
+    assert "gave no batch in this epoch; wanted at least one" in refusal(lambda: run.fit(2))
+
+
+@pytest.mark.parametrize("which", ["train", "valid"])
+def test_generator_that_is_used_up_after_the_first_epoch(which):
+    run, twin = Run(), Run()
+    setattr(run, which, (batch for batch in list(getattr(run, which))))
+    assert "a generator is used up after the first epoch: pass a list" in refusal(
+        lambda: run.fit(2)
+    )
+    twin.fit(1)
+    if which == "valid":  # the same batches in the same order: the weights of epoch 0 are kept
+        assert same(run.model.state_dict(), twin.model.state_dict())
+
+
+@pytest.mark.parametrize("terms", [{}, {"loss": torch.ones(1), "penalty": torch.ones(1)}])
+def test_terms_that_cannot_be_added_up(terms):
+    run = Run()
+    run.loss_terms = lambda *_: terms
+    message = refusal(lambda: run.fit(1))
+    assert message == (
+        f"loss_terms returned the terms {list(terms)}; wanted at least one, and none named loss, "
+        "which is their sum."
+    )
+
+
+def test_error_in_the_loss_goes_through_and_the_best_weights_stay():
+    def fail(_):
+        raise RuntimeError("mine")
+
+    run, twin = Run(), Run()
+    run.loss_terms = at_call(12, fail)
+    assert refusal(lambda: run.fit(5), RuntimeError) == "mine"
+    twin.fit(2)
+    assert same(run.model.state_dict(), twin.model.state_dict())
+
+
+def test_patience_of_no_epoch():
+    model, x = torch.nn.Linear(1, 1), torch.ones(2, 1)
+    with pytest.raises(ValueError, match=r"^patience is 0; wanted 1 epoch or more, or None"):
+        fit(model, [(x, x)], [(x, x)], None, None, epochs=1, seed=0, patience=0)
+
+
+def test_another_learning_rate_is_another_training(state):
+    other = Run()
+    other.optimizer = torch.optim.Adam(other.model.parameters(), lr=0.5)
+    message = refusal(lambda: other.fit(4, state))
+    assert "its optimizer settings is {'lr': " in message
+
+
+def test_other_data_are_another_training(tmp_path):
+    x = torch.ones(6, 1)
+
+    def train(rows: int, batch_size: int) -> None:
+        model = torch.nn.Linear(1, 1)
+        made = Batches(x[:rows], x[:rows], batch_size=batch_size, seed=0)
+        terms = lambda model, p, t: {"mse": (p - t).square()}  # noqa: E731
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        fit(model, made, made, terms, optimizer, epochs=1, seed=0, state=tmp_path / "s")
+
+    train(4, 2)
+    assert "its number of rows is 4, not 6" in refusal(lambda: train(6, 2))
+    assert "its batch size is 2, not 3" in refusal(lambda: train(4, 3))
+
+
+def test_workers_that_stay_cannot_be_resumed(tmp_path):
+    model, x = torch.nn.Linear(1, 1), torch.ones(2, 1)
+    loader = DataLoader(TensorDataset(x, x), num_workers=1, persistent_workers=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    message = refusal(
+        lambda: fit(model, loader, [], None, optimizer, epochs=1, seed=0, state=tmp_path / "s")
+    )
+    assert message.endswith("make the DataLoader without persistent_workers.")
+
+
+def test_loss_that_is_no_dict():
+    model, x = torch.nn.Linear(1, 1), torch.ones(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    loss = lambda model, p, t: (p - t).square()  # noqa: E731
+    message = refusal(
+        lambda: fit(model, [(x, x)], [(x, x)], loss, optimizer, epochs=1, seed=0), TypeError
+    )
+    assert message.startswith("loss_terms returned a Tensor; wanted a dict of tensors by name")
