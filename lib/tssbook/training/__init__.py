@@ -3,20 +3,13 @@
 `fit` is the book's one training loop, `predict` its one runner; the batch classes feed them.
 """
 
-from tssbook.training.batches import (
-    Augmented,
-    Batches,
-    TrackBatches,
-    WindowBatches,
-    epoch_seed,
-    flip_half,
-)
+from tssbook.training.batches import Batches, TrackBatches, WindowBatches, epoch_seed, flip_half
 from tssbook.training.loop import TrainingDiverged, fit
+from tssbook.training.memory import keep_memory
 from tssbook.training.prediction import on_device, predict, resolve_device
 from tssbook.training.start import enriched_words, start_from_words
 
 __all__ = [
-    "Augmented",
     "Batches",
     "TrackBatches",
     "TrainingDiverged",
@@ -25,6 +18,7 @@ __all__ = [
     "epoch_seed",
     "fit",
     "flip_half",
+    "keep_memory",
     "on_device",
     "predict",
     "resolve_device",

@@ -7,10 +7,9 @@ kept, a run that can be stopped and taken up again, and a stop when the loss is 
 
 from __future__ import annotations
 
-import copy
-import io
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
 
-from tssbook.files import write_whole
 from tssbook.training.batches import epoch_seed
 from tssbook.training.prediction import on_device
+from tssbook.training.state import Run
 
 __all__ = ["TrainingDiverged", "fit"]
 
@@ -111,9 +110,11 @@ def fit(
     TrainingDiverged
         If the loss is NaN or infinite: names the step and the batch. The model then has its
         best weights so far, or those it came with.
+    TypeError
+        If ``loss_terms`` returns something else than a dict.
     ValueError
-        If ``patience`` is below 1, there are no batches, or ``state`` is broken or belongs to
-        another run.
+        If ``patience`` is below 1, there are no batches, a term is named ``loss``, ``train``
+        cannot be repeated after a break, or ``state`` is broken or belongs to another run.
 
     Notes
     -----
@@ -140,23 +141,43 @@ def fit(
     if patience is not None and patience < 1:
         raise ValueError(f"patience is {patience}; wanted 1 epoch or more, or None to never stop.")
     with on_device(model, device) as place:
-        run = _Run(model, optimizer, scheduler, seed, train)
-        if state is not None:
-            _require_repeatable(train)
-            run.resume(Path(state), place)
-        bar = tqdm(total=epochs, initial=len(run.rows), disable=not progress, unit="epoch")
+        run = Run(model, optimizer, scheduler, seed, train, state)
+        run.resume(place)
+        bar = tqdm(total=epochs, initial=run.epoch, disable=not progress, unit="epoch")
         stopped = "finished"
         try:
-            while len(run.rows) < epochs:
+            while run.epoch < epochs:
                 if patience is not None and run.epochs_since_best() >= patience:
                     stopped = "early"
                     break
-                run.epoch(train, valid, loss_terms, clip_norm, place)
-                if state is not None:
-                    run.save(Path(state))
-                bar.set_postfix(valid=f"{run.rows[-1]['valid_loss']:.4g}", refresh=False)
+                with _random_numbers_of(seed, run.epoch):
+                    model.train()
+                    trained = _Pass("training", train, run, place)
+                    for x, *target in trained:
+                        loss = trained.loss(loss_terms(model, model(x), *target))
+                        optimizer.zero_grad()
+                        loss.backward()
+                        if clip_norm is not None:
+                            nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+                        optimizer.step()
+                        run.step += 1
+                    model.eval()
+                    validated = _Pass("validation", valid, run, place)
+                    with torch.no_grad():
+                        for x, *target in validated:
+                            validated.loss(loss_terms(model, model(x), *target))
+                valid_loss = validated.means()["loss"]
+                run.rows.append(_row(run.epoch, train=trained.means(), valid=validated.means()))
+                if valid_loss < run.best_loss:
+                    run.keep_weights()
+                if isinstance(scheduler, ReduceLROnPlateau):
+                    scheduler.step(valid_loss)
+                elif scheduler is not None:
+                    scheduler.step()
+                run.save()
+                bar.set_postfix(valid=f"{valid_loss:.4g}", refresh=False)
                 bar.update()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt:  # ends the training, not the program
             stopped = "interrupted"
         except TrainingDiverged as error:
             error.history = run.history("diverged")
@@ -168,185 +189,78 @@ def fit(
     return run.history(stopped)
 
 
-class _Run:
-    """What a training knows between two epochs; all of it goes into the ``state`` file."""
+class _Pass:
+    """One pass over batches: puts them on the device, and adds up their losses."""
 
-    def __init__(
-        self, model: nn.Module, optimizer: Any, scheduler: Any, seed: int, train: Iterable
-    ) -> None:
-        self.model, self.optimizer, self.scheduler, self.seed = model, optimizer, scheduler, seed
-        self.about = _describe(model, optimizer, scheduler, seed, train)
-        self.rows: list[dict[str, float]] = []
-        self.step = 0
-        self.best_epoch: int | None = None
-        self.best_weights = copy.deepcopy(model.state_dict())
+    def __init__(self, name: str, source: Iterable, run: Run, device: torch.device) -> None:
+        self.name, self.source, self.run, self.device = name, source, run, device
+        self.sums: dict[str, float] = {}
+        self.n_examples = 0
 
-    def epoch(
-        self,
-        train: Iterable,
-        valid: Iterable,
-        loss_terms: LossTerms,
-        clip_norm: float | None,
-        device: torch.device,
-    ) -> None:
-        """Train and validate once; add a row to the history."""
-        epoch = len(self.rows)
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            torch.manual_seed(epoch_seed(self.seed, epoch))
-            self.model.train()
-            trained = self._pass(
-                train, loss_terms, device, lambda loss: self._update(loss, clip_norm)
-            )
-            self.model.eval()
-            with torch.no_grad():
-                validated = self._pass(valid, loss_terms, device)
-        self.rows.append(
-            {"epoch": epoch}
-            | {f"train_{name}": value for name, value in trained.items()}
-            | {f"valid_{name}": value for name, value in validated.items()}
-        )
-        if validated["loss"] < self._best_loss():
-            best = copy.deepcopy(self.model.state_dict())
-            self.best_weights, self.best_epoch = best, epoch  # both or, at Ctrl-C, neither
-        if isinstance(self.scheduler, ReduceLROnPlateau):
-            self.scheduler.step(validated["loss"])
-        elif self.scheduler is not None:
-            self.scheduler.step()
-
-    def _pass(
-        self,
-        batches: Iterable,
-        loss_terms: LossTerms,
-        device: torch.device,
-        update: Callable[[Tensor], None] | None = None,
-    ) -> dict[str, float]:
-        """Go through the batches once; return each term's mean over the examples."""
-        if hasattr(batches, "set_epoch"):
-            batches.set_epoch(len(self.rows))
-        sums: dict[str, float] = {}
-        n_examples = 0
-        for number, batch in enumerate(batches):
-            x, *target = (tensor.to(device) for tensor in batch)
-            x = x if x.is_floating_point() else x.float()  # sequences may be stored as bytes
-            terms = _checked_terms(loss_terms(self.model, self.model(x), *target))
-            means = [term.mean() for term in terms.values()]
-            # Read back once a batch: on a GPU each time waits for the device.
-            if len(means) == 1:
-                loss = means[0]
-                read = [loss.item()] * 2
-            else:
-                loss = torch.stack(means).sum()
-                read = torch.stack([loss, *means]).tolist()
-            values = dict(zip(("loss", *terms), read, strict=True))
-            if not math.isfinite(values["loss"]):
-                where = f"batch {number} of the {'training' if update else 'validation'} data"
-                raise self._diverged(where, values, (x, *target))
-            if update is not None:
-                update(loss)
-            n_examples += len(x)
-            for name, value in values.items():
-                sums[name] = sums.get(name, 0.0) + value * len(x)
-        if n_examples == 0:
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        if hasattr(self.source, "set_epoch"):
+            self.source.set_epoch(self.run.epoch)
+        for number, batch in enumerate(self.source):
+            self.number, self.batch = number, _placed(batch, self.device)
+            yield self.batch
+        if self.n_examples == 0:
             raise ValueError(
-                "The training or the validation data gave no batch in this epoch; wanted at "
-                "least one (a generator is used up after the first epoch: pass a list)."
+                f"The {self.name} data gave no batch in epoch {self.run.epoch}; wanted at least "
+                "one (a generator is used up after the first epoch: pass a list)."
             )
-        return {name: total / n_examples for name, total in sums.items()}
 
-    def _update(self, loss: Tensor, clip_norm: float | None) -> None:
-        self.optimizer.zero_grad()
-        loss.backward()
-        if clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), clip_norm)
-        self.optimizer.step()
-        self.step += 1
+    def loss(self, terms: dict[str, Tensor]) -> Tensor:
+        """Add up the means of a batch's terms, and refuse a sum that is no number."""
+        means = [term.mean() for term in _checked_terms(terms).values()]
+        # Read back once a batch: on a GPU each time waits for the device.
+        if len(means) == 1:
+            loss = means[0]
+            read = [loss.item()] * 2
+        else:
+            loss = torch.stack(means).sum()
+            read = torch.stack([loss, *means]).tolist()
+        values = dict(zip(("loss", *terms), read, strict=True))
+        if not math.isfinite(values["loss"]):
+            raise TrainingDiverged(self._divergence(values), self.batch)
+        size = len(self.batch[0])
+        self.n_examples += size
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * size
+        return loss
 
-    def _diverged(
-        self, where: str, values: dict[str, float], batch: tuple[Tensor, ...]
-    ) -> TrainingDiverged:
-        first = self.best_epoch is None
-        kept = "the weights it came with" if first else f"its weights of epoch {self.best_epoch}"
+    def means(self) -> dict[str, float]:
+        """Return the loss and each term, means over the examples."""
+        return {name: total / self.n_examples for name, total in self.sums.items()}
+
+    def _divergence(self, values: dict[str, float]) -> str:
+        best = self.run.best_epoch
+        kept = "the weights it came with" if best is None else f"its weights of epoch {best}"
         terms = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-        return TrainingDiverged(
-            f"The loss is no longer a number at step {self.step} (epoch {len(self.rows)}, {where}: "
-            f"{terms}); the model has {kept}: look at the batch, lower the learning "
-            "rate, or clip the gradient.",
-            batch,
+        return (
+            f"The loss is no longer a number at step {self.run.step} (epoch {self.run.epoch}, "
+            f"batch {self.number} of the {self.name} data: {terms}); the model has {kept}: look at "
+            "the batch, lower the learning rate, or clip the gradient."
         )
 
-    def _best_loss(self) -> float:
-        return math.inf if self.best_epoch is None else self.rows[self.best_epoch]["valid_loss"]
 
-    def epochs_since_best(self) -> int:
-        """Count the epochs since the best one."""
-        return 0 if self.best_epoch is None else len(self.rows) - 1 - self.best_epoch
-
-    def history(self, stopped: str) -> pd.DataFrame:
-        """Return the rows so far as a table."""
-        table = pd.DataFrame(self.rows or {"epoch": [], "train_loss": [], "valid_loss": []})
-        table.attrs = {"best_epoch": self.best_epoch, "stopped": stopped}
-        return table
-
-    def save(self, path: Path) -> None:
-        """Write the run beside ``path`` and rename it, so that a crash leaves the old one."""
-        content = {
-            "about": self.about,
-            "model": self.model.state_dict(),
-            "best_weights": self.best_weights,
-            "best_epoch": self.best_epoch,
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
-            "rows": self.rows,
-            "step": self.step,
-        }
-        buffer = io.BytesIO()
-        torch.save(content, buffer)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole({path: buffer.getvalue()})
-
-    def resume(self, path: Path, device: torch.device) -> None:
-        """Take up the run kept in ``path``, if there is one."""
-        if not path.exists():
-            return
-        raw = io.BytesIO(path.read_bytes())
-        try:
-            content = torch.load(raw, map_location=device, weights_only=True)
-            about = dict(content["about"])
-        except Exception as error:  # reading damaged bytes can fail in any way
-            raise ValueError(
-                f"{path} is not the state of a training, or only a part of one "
-                f"({type(error).__name__}); delete it to start anew."
-            ) from error
-        for name, value in self.about.items():
-            if about.get(name) != value:
-                raise ValueError(
-                    f"{path} holds another training: its {name} is {about.get(name)}, not "
-                    f"{value}; give another file, or delete it to start anew."
-                )
-        self.model.load_state_dict(content["model"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        if self.scheduler is not None:
-            self.scheduler.load_state_dict(content["scheduler"])
-        self.best_weights, self.best_epoch = content["best_weights"], content["best_epoch"]
-        self.rows, self.step = content["rows"], content["step"]
+def _placed(batch: Iterable[Tensor], device: torch.device) -> tuple[Tensor, ...]:
+    """Put a batch on the device. The one place that decides about types."""
+    x, *target = (tensor.to(device) for tensor in batch)
+    return x if x.is_floating_point() else x.float(), *target  # sequences may be stored as bytes
 
 
-def _describe(
-    model: nn.Module, optimizer: Any, scheduler: Any, seed: int, train: Iterable
-) -> dict[str, Any]:
-    """Describe what must be the same at the start of two runs for them to be one."""
-    return {
-        "format": 1,
-        "model": type(model).__name__,
-        "shapes": str({name: tuple(t.shape) for name, t in model.state_dict().items()}),
-        "optimizer": type(optimizer).__name__,
-        "scheduler": type(scheduler).__name__,
-        # As the optimizer was made; a scheduler changes the rates of its groups, not these.
-        "optimizer settings": str(optimizer.defaults),
-        "seed": seed,
-        "batch size": getattr(train, "batch_size", None),
-        "number of rows": getattr(train, "n_rows", None),
-    }
+def _row(epoch: int, **parts: dict[str, float]) -> dict[str, float]:
+    """Name the means of an epoch as the history's columns."""
+    means = {f"{part}_{name}": v for part, values in parts.items() for name, v in values.items()}
+    return {"epoch": epoch, **means}
+
+
+@contextmanager
+def _random_numbers_of(seed: int, epoch: int) -> Iterator[None]:
+    """Give an epoch a random stream of its own; then leave the global one as it was."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(epoch_seed(seed, epoch))
+        yield
 
 
 def _checked_terms(terms: Any) -> dict[str, Tensor]:
@@ -361,19 +275,3 @@ def _checked_terms(terms: Any) -> dict[str, Tensor]:
             "loss, which is their sum."
         )
     return terms
-
-
-def _require_repeatable(train: Iterable) -> None:
-    """Refuse a loader whose order cannot be had again after a break."""
-    sources = (train, getattr(train, "sampler", None))
-    if any(getattr(source, "generator", None) is not None for source in sources):
-        raise ValueError(
-            "The training data shuffle with a generator of their own, so a resumed run would see "
-            "another order; leave the DataLoader's generator out (seed= of fit then counts), or "
-            "use Batches(..., seed=...)."
-        )
-    if getattr(train, "persistent_workers", False):
-        raise ValueError(
-            "The training data keep their workers, and with them random numbers that a resumed run "
-            "cannot have again; make the DataLoader without persistent_workers."
-        )
