@@ -1,4 +1,4 @@
-"""promoter_checks: a solution passes, and each usual mistake hears its name."""
+"""The checks of Chapter 2: a solution passes, and each usual mistake hears its name."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_leak_not_attempted(answer, gains):
 
 
 def test_leak_half_done():
-    shown = "Not attempted yet: the rows are right; inflation is still to come."
+    shown = "Not attempted yet: right so far; still to come: inflation."
     assert repr(leak(leaky, None, SPLIT)) == shown
 
 
@@ -67,8 +67,8 @@ def test_leak_takes_tensors_and_either_rounding_of_a_tenth():
     ("wrong", "message"),
     [
         (SPLIT.train, "leaky should be a function of a split and a seed."),
-        (lambda s, seed: s, "the function returns a Split; wanted one array of row numbers"),
-        (lambda s, seed: "rows", "the function returns a str; wanted one array of row numbers"),
+        (lambda s, seed: s, "leaky returns a Split; wanted one array of row numbers"),
+        (lambda s, seed: "rows", "leaky returns a str; wanted one array of row numbers"),
         (lambda s, seed: np.isin(np.arange(300), leaky(s, seed)), "a mask; wanted row numbers"),
         (lambda s, seed: leaky(s, seed)[-10:], "only the copies come back; put them behind"),
         (lambda s, seed: leaky(s, seed)[3:], "3 training rows are missing; wanted all of them"),
@@ -107,10 +107,10 @@ def test_errors_of_the_answer_itself_are_raised():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (0.1, 'inflation is a float; wanted {"copied": (r before, r after), "others"'),
-        ({"copied": (0.8, 0.9)}, "inflation has the keys 'copied'; wanted"),
-        (GAINS | {"copied": 0.15}, "'copied' should be two numbers, r before and r after."),
-        (GAINS | {"others": None}, "'others' should be two numbers, r before and r after."),
+        (0.1, "inflation is 0.1; wanted a dict with the keys 'copied', 'others'."),
+        ({"copied": (0.8, 0.9)}, "the keys of inflation are 'copied'; wanted 'copied', 'others'."),
+        (GAINS | {"copied": 0.15}, "inflation['copied'] is (); wanted (2,): r before and r after."),
+        (GAINS | {"others": None}, "inflation['others'] is a NoneType; wanted (2,)"),
         (GAINS | {"others": (81, 80)}, "r lies between -1 and 1, but 'others' is 81 and 80."),
         (GAINS | {"others": (0.8, np.nan)}, "r lies between -1 and 1, but 'others' is 0.8 and nan"),
         ({"copied": (0.9, 0.9), "others": (0.8, 0.8)}, "r is the same before and after. Training"),
@@ -163,9 +163,7 @@ R = float(pearson_r(MODEL(EXCHANGED), Y))
 def test_exchanged_halves_keep_pairs():
     """ATAGACA has the pairs AT TA AG GA AC CA, and ACATAGA the same ones."""
     x, y = one_hot(["ATAGACA"] * 120), one_hot(["ACATAGA"] * 120)
-    assert shuffle(x, y, None, Y, MODEL).message == (
-        "the sequences are right; shuffled_r is still to come."
-    )
+    assert shuffle(x, y, None, Y, MODEL).message == ("right so far; still to come: shuffled_r.")
 
 
 @pytest.mark.parametrize("r", [None, 0.5])
@@ -202,13 +200,16 @@ OTHER_BASE[5, :, 7] = OTHER_BASE[5, :, 7].roll(1)
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ("text", "shuffled is a str; wanted a tensor (n, 4, 101)."),
+        ("text", "shuffled is 'text'; wanted a tensor (n, 4, 101)."),
         (list(EXCHANGED), "shuffled is a list; wanted a tensor (n, 4, 101)."),
-        (torch.tensor(1.0), "shuffled is (); wanted (n, 4, 101)."),
+        (torch.tensor(1.0), "shuffled is (); wanted (0, 4, 101)"),
         (EXCHANGED[:, None], "(120, 1, 4, 101); wanted (n, 4, 101): take one with shuffled[:, 0]."),
         (EXCHANGED[:, None].expand(-1, 20, -1, -1), ": 20 shuffles of each are too many: take one"),
         (EXCHANGED.transpose(1, 2), "exchange the last two axes with .transpose(1, 2)."),
-        (EXCHANGED[:, :, 1:], "shuffled is (120, 4, 100); wanted (n, 4, 101)."),
+        (
+            EXCHANGED[:, :, 1:],
+            "(120, 4, 100); wanted (120, 4, 101), any number of rows.",
+        ),
         (EXCHANGED.repeat(2, 1, 1), "has 240 rows and the test set 120; shuffle each one once."),
         (EXCHANGED[:20], "20 promoters are too few for an r; shuffle a few hundred."),
         (EXCHANGED / 2, "shuffled is not one-hot: wanted a single 1 in each column"),
@@ -217,8 +218,8 @@ OTHER_BASE[5, :, 7] = OTHER_BASE[5, :, 7].roll(1)
         (torch.cat([EXCHANGED[:7], X[7:]]), "row 7 is the promoter as it was; shuffle it."),
         (base_shuffled(), "the single bases are kept but the pairs are not: row 0 had AA "),
         (X.flip(2), "the single bases are kept but the pairs are not: row 0 had A"),
-        (EXCHANGED.flip(0), "the rows stand in another order; wanted the first ones"),
-        (EXCHANGED[10:], "the rows stand in another order; wanted the first ones"),
+        (EXCHANGED.flip(0), "the rows stand in another order; wanted the first"),
+        (EXCHANGED[10:], "the rows stand in another order; wanted the first"),
         (OTHER_BASE, "row 5 has other bases than the promoter it should come from."),
     ],
 )
@@ -233,7 +234,7 @@ def test_shuffled_mistakes(wrong, message):
     [
         ("half", "shuffled_r is 'half'; wanted one number."),
         ([0.1, 0.2], "shuffled_r is a list; wanted one number."),
-        (float("nan"), "shuffled_r is nan; wanted one number."),
+        (float("nan"), "shuffled_r is NaN: wanted one number."),
         (40, "r lies between -1 and 1; shuffled_r is 40."),
         (float(pearson_r(MODEL(X), Y)), " is about the r of the promoters as they were."),
         (float(pearson_r(MODEL(X), MODEL(EXCHANGED))), "with the measured expression, not with"),
@@ -347,11 +348,11 @@ def test_deletion_takes_tensors_and_the_mean_of_both_strands():
 @pytest.mark.parametrize(
     ("top", "message"),
     [
-        ("50", "top_two should be two positions, 0 to 99."),
-        ([50], "top_two should be two positions, 0 to 99."),
+        ("50", "top_two is (); wanted (2,): two positions, 0 to 99."),
+        ([50], "top_two is (1,); wanted (2,): two positions, 0 to 99."),
         ([50.5, 51], "top_two should be two positions, 0 to 99."),
         ([-50, -49], "-50 is counted from the TSS; add 100 to get positions."),
-        ([50, 151], "151 is no position; take the largest of the four rows: amax(0)."),
+        ([50, 151], "151 is no position; take the largest of each column: amax(0)."),
         ([50, 50], "both are the same position; wanted two."),
         (EFFECTS.amax(0).topk(2).indices, "these are the largest rises; a fall matters as much"),
         ([3, 4], "the largest changes at 3 and 4 are 0.00 and 0.00; other positions have larger"),
@@ -390,10 +391,13 @@ def test_top_two_by_sum_and_by_falls():
 @pytest.mark.parametrize(
     ("without", "message"),
     [
-        ("CCC", "without_motif is a str; wanted a tensor (1, 4, 100)."),
-        (WITHOUT[0], "is (4, 100); wanted (1, 4, 100): replace bases, do not remove them."),
-        (torch.cat([PROMOTER[..., :50], PROMOTER[..., 56:]], 2), "replace bases, do not remove"),
-        (PROMOTER * (torch.arange(100) < 50), "some columns are all zero (N); replace them by"),
+        ("CCC", "without_motif is 'CCC'; wanted a tensor (1, 4, 100)."),
+        (WITHOUT[0], "is (4, 100); wanted (1, 4, 100): keep the first axis, without_motif[None]."),
+        (
+            torch.cat([PROMOTER[..., :50], PROMOTER[..., 56:]], 2),
+            "(1, 4, 94); wanted (1, 4, 100)",
+        ),
+        (PROMOTER * (torch.arange(100) < 50), "columns that are all zero (N); wanted bases."),
         (WITHOUT / 2, "without_motif is not one-hot: wanted a single 1 in each column"),
         (PROMOTER.clone(), "without_motif is the same as x; put other bases where the motif was."),
         (replaced(10, "G" * 41), "41 bases between 10 and 50 differ from x; replace one motif"),
@@ -422,7 +426,7 @@ SINGLE = float((EFFECTS * (WITHOUT - PROMOTER)[0].clamp(min=0)).sum())
     [
         ({"expected": "less"}, "expected_change is 'less'; wanted one number."),
         ({"measured": [CHANGE, 1.0]}, "measured_change is a list; wanted one number."),
-        ({"measured": float("nan")}, "measured_change is nan; wanted one number."),
+        ({"measured": float("nan")}, "measured_change is NaN: wanted one number."),
         ({"measured": -CHANGE}, ": it is the prediction after, minus the one before."),
         ({"measured": float(CELL(WITHOUT))}, "from the prediction after, subtract the one before"),
         ({"measured": SINGLE}, ": you added up single mutations, but together they do something"),

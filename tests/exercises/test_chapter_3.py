@@ -1,4 +1,4 @@
-"""puffin_checks: a solution passes, and each usual mistake hears its name."""
+"""The checks of Chapter 3: a solution passes, and each usual mistake hears its name."""
 
 from __future__ import annotations
 
@@ -169,9 +169,9 @@ def test_a_network_that_was_silenced_before_is_seen():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ("many", "changes is a str; wanted numbers (12, 10)."),
+        ("many", "changes is 'many'; wanted (12, 10), a row per locus."),
         (CHANGES[:5], "changes is (5, 10); wanted (12, 10), a row per locus."),
-        (AFTER - BEFORE, "(12, 10), a row per locus: add up the positions with .sum(-1)."),
+        (AFTER - BEFORE, "(12, 10, 800); wanted (12, 10): add up the positions with .sum(-1)."),
         (CHANGES / 0, "there are NaN or infinite numbers in changes."),
         (-CHANGES, "the sign is the wrong way round: it is the copy minus the network."),
         (CHANGES.abs(), "the signs are lost; a motif can raise and lower"),
@@ -206,8 +206,8 @@ BY_SIZE = CHANGES.abs().sum(1).argsort(descending=True)
 @pytest.mark.parametrize(
     ("loci", "message"),
     [
-        ("first", "top_loci should be five rows, 0 to 11."),
-        (LOCI[:3], "top_loci should be five rows, 0 to 11."),
+        ("first", "top_loci is 'first'; wanted (5,): five rows, 0 to 11."),
+        (LOCI[:3], "top_loci is (3,); wanted (5,): five rows, 0 to 11."),
         ([0, 1, 2, 3, 12], "there is no row 12; wanted rows of the test loci, 0 to 11."),
         ([0, 1, 2, 3, -1], "there is no row -1; wanted rows of the test loci, 0 to 11."),
         ([0, 0, 1, 2, 3], "a row stands there twice; wanted five different ones."),
@@ -331,10 +331,10 @@ def test_mean_squares_solution_leaves_random_numbers_alone():
         (with_error(inside(squares), drop=("profile", "counts")), "the term counts is missing;"),
         (lambda *given: {k: 2 * v for k, v in mse_terms(*given).items()},
          "the term counts is not as in loss_terms; only profile should change."),
-        (with_error(lambda p, t: 0.5), "mse is a float; wanted a tensor (N,)."),
+        (with_error(lambda p, t: 0.5), "mse is (); wanted (2,) for 2 loci"),
         (with_error(inside(lambda p, t: (p - t).square().mean())),
-         "mse is () for 2 loci; wanted (N,): average over tracks and positions only"),
-        (with_error(inside(lambda p, t: (p - t).square().mean(-1))), "mse is (2, 10) for 2 loci"),
+         "mse is (); wanted (2,) for 2 loci: average over tracks and positions only"),
+        (with_error(inside(lambda p, t: (p - t).square().mean(-1))), "is (2, 10); wanted (2,) for"),
         (loss_terms, "profile is still the KL divergence."),
         (with_error(lambda p, t: squares(p / math.log(10), t)), "mse takes the margins in;"),
         (with_error(inside(squares, scale=1)), "mse compares ln with log10; divide the predict"),
@@ -357,11 +357,11 @@ def test_mse_terms_mistakes(terms, message):
 @pytest.mark.parametrize(
     ("answers", "message"),
     [
-        ({"nets": NETS["KL"]}, 'networks should be a dict with "KL" and "MSE", and nothing else.'),
-        ({"nets": {"KL": NETS["KL"]}}, 'networks should be a dict with "KL" and "MSE"'),
-        ({"nets": NETS | {"MSE": 0.2}}, "networks['MSE'] is a float; wanted the trained network."),
-        ({"nets": NETS | {"MSE": copy.deepcopy(NETS["KL"])}}, "both networks are the same; make"),
-        ({"r": 0.7}, 'profile_r should be a dict with "KL" and "MSE", and nothing else.'),
+        ({"nets": NETS["KL"]}, "networks is a SimpleNet; wanted a dict with the keys 'KL', 'MSE'."),
+        ({"nets": {"KL": NETS["KL"]}}, "the keys of networks are 'KL'; wanted 'KL', 'MSE'."),
+        ({"nets": NETS | {"MSE": 0.2}}, "networks['MSE'] is 0.2; wanted the trained network."),
+        ({"nets": NETS | {"MSE": copy.deepcopy(NETS["KL"])}}, "both networks have the same weight"),
+        ({"r": 0.7}, "profile_r is 0.7; wanted a dict with the keys 'KL', 'MSE'."),
         ({"r": R | {"KL": "high"}}, "profile_r['KL'] is 'high'; wanted one number."),
         ({"r": R | {"KL": [0.3, 0.4]}}, "profile_r['KL'] is a list; wanted one number."),
         ({"r": R | {"MSE": math.nan}}, "tracks without reads have no r; leave them out with nan"),
@@ -460,10 +460,10 @@ def test_tata_solution(kind):
 @pytest.mark.parametrize(
     ("silent", "message"),
     [
-        ("CGCG", "silent is 'CGCG'; wanted one sequence, (1, 4, 4650)."),
-        (SILENT[0], "silent is (4, 900); wanted one sequence, (1, 4, 4650)."),
-        (SILENT.repeat(2, 1, 1), "silent is (2, 4, 900); wanted one sequence, (1, 4, 4650)."),
-        (SILENT[..., :800], "silent has 800 bases; wanted 4,650."),
+        ("CGCG", "silent is 'CGCG'; wanted a tensor (1, 4, 4650)."),
+        (SILENT[0], "silent is (4, 900); wanted (1, 4, 4650)"),
+        (SILENT.repeat(2, 1, 1), "silent is (2, 4, 900); wanted (1, 4, 900), one sequence."),
+        (SILENT[..., :800], "silent is (1, 4, 800); wanted (1, 4, 4650), one sequence."),
         (SILENT / 2, "silent is not one-hot"),
         (torch.zeros_like(SILENT), "silent has columns that are all zero (N); wanted bases."),
         # exp(3.88) - 1 = 47 reads at -11 + 30 + 1
@@ -495,8 +495,8 @@ BOX = "for the distance -30 the box "
     [
         (5, "with_tata should be a function of a sequence and a distance."),
         (changes_its_input, "with_tata changes the sequence that it is given; change x.clone()."),
-        (lambda x, d: TATA, "with_tata returns a str; wanted a tensor (1, 4, 4650)."),
-        (inserted, "returns (1, 4, 911); wanted (1, 4, 900): replace bases, do not insert them."),
+        (lambda x, d: TATA, "with_tata is 'GTATAAAAGGC'; wanted a tensor (1, 4, 900)."),
+        (inserted, "with_tata is (1, 4, 911); wanted (1, 4, 900): replace bases, do not insert"),
         (lambda x, d: placed(d - 1, x, TURNED), BOX + "stands on the - strand; TATA is written"),
         (lambda x, d: placed(d, x), BOX + "begins at -30: its G stands where the first T should."),
         (lambda x, d: placed(d - 10, x), BOX + "begins at -40: its last base stands where the"),
@@ -532,15 +532,18 @@ SLIGHTLY[7] -= 1  # the distance -53
 @pytest.mark.parametrize(
     ("peaks", "message"),
     [
-        ("all", "peaks is 'all'; wanted 81 places, one for each of -60 to 20."),
-        (PEAKS[:80], "peaks is (80,); wanted 81 places, one for each of -60 to 20."),
+        ("all", "peaks is 'all'; wanted (81,), a place for each of"),
+        (PEAKS[:80], "peaks is (80,); wanted (81,), a place for each of"),
         (np.add(PEAKS, 100), "peaks are indices into the 200 bases around the middle; subtract 10"),
         (np.add(PEAKS, HALF), "peaks are indices into the sequence; subtract 450."),
         (np.add(PEAKS, HALF - MARGIN), "indices into what is left without margins; subtract 125."),
         ([BEHIND] * 81, "peaks are counted from the box; add the distance to count from the mid"),
-        ([-700, *PEAKS[1:]], "a peak at -700 is too far away; look within 100 bases of the middle"),
-        (SLIGHTLY, "for the distance -53 you have -24; CAGE+, track 0, is highest at -23."),
-        (PEAKS[::-1], "for the distance -60 you have 50; CAGE+, track 0, is highest at -30."),
+        (
+            [-700, *PEAKS[1:]],
+            "-60 you have -700; CAGE+, track 0, is highest at -30 within 100",
+        ),
+        (SLIGHTLY, "for the distance -53 you have -24; CAGE+, track 0, is highest at -23 within"),
+        (PEAKS[::-1], "for the distance -60 you have 50; CAGE+, track 0, is highest at -30 within"),
     ],
 )
 def test_peaks_mistakes(peaks, message):

@@ -1,4 +1,4 @@
-"""procapnet_checks: a solution passes, and each usual mistake hears its name."""
+"""The checks of Chapter 4: a solution passes, and each usual mistake hears its name."""
 
 from __future__ import annotations
 
@@ -300,8 +300,8 @@ def with_n(x):
         (0.8 * X + 0.05, "designed is not one-hot"),
         (with_n(X), "designed has columns that are all zero (N); wanted bases."),
         (X.clone(), "designed is the same as x; edit a copy, x.clone()."),
-        (reverse_complement(X), "is the reverse complement of x: its strands are swapped, by "),
-        (edited(EVEN, 7), "11 bases differ from x; wanted 10 at most: max_edits=10."),
+        (reverse_complement(X), "is the reverse complement of x: its strands are swapped."),
+        (edited(EVEN, 7), "11 bases differ from x; wanted at most max_edits=10."),
         # 70 of 70 + 50, and 20 of 20 + 100
         (edited("AAAAATTTGGGGCCCCCCCC"), "has 58.3 % of the probability and the - strand 41.7 %;"),
         (edited("TTTTTTTTGGGGCCCCCCCC"), "the + strand has 16.7 % of the probability and the - s"),
@@ -460,7 +460,7 @@ FLAT = ({}, {})
     ("first", "second", "message"),
     [
         (UNSEEN, SEEN, "with it: are the two networks exchanged?"),
-        (UNSEEN, WEAKER, "whether only the loss of the one is given the mask."),
+        (UNSEEN, WEAKER, "whether only the loss of the one gets the mask."),
         (SEEN, SEEN, "train longer, and look whether"),
         # 5, 10, 2 and 3 of 20 bases are a quarter.
         (FLAT, FLAT, "the numbers are right, but 25.0 % without the mask is not less than three "

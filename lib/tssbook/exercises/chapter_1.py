@@ -1,13 +1,8 @@
-"""The checks of the exercises: each looks at an answer and says what it finds.
-
-A check returns a :class:`Verdict`; shown in a notebook it is one sentence. An answer of None
-counts as not attempted, so that the notebooks run before anybody has solved them. An answer of
-the wrong type or shape gets a sentence too; only errors inside the answer's own code are raised.
-"""
+"""The checks of the exercises of Chapter 1."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from numbers import Real
 
@@ -16,15 +11,28 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from tssbook.exercises.verdict import EMPTY, Verdict, asked, numbers
+from tssbook.exercises.verdict import (
+    EMPTY,
+    Fault,
+    Verdict,
+    array,
+    check,
+    matched,
+    numbers,
+    predicted,
+    require_keys,
+    short,
+)
 from tssbook.metrics import mse
 from tssbook.sequence import codes, decode, kmers
 
-__all__ = ["Verdict", "better_model", "learning_rates", "position_bonus"]
-
-RATES = (0.001, 0.005, 0.01, 0.05, 0.1)
+__all__ = ["better_model", "learning_rates", "position_bonus"]
 
 
+# --- exercise 1 -------------------------------------------------------------------------------
+
+
+@check
 def position_bonus(answer: Callable[[Sequence[str]], Sequence[float]] | None) -> Verdict:
     """Check Chapter 1, exercise 1: the bonus shrinks with the position of the first copy.
 
@@ -39,7 +47,7 @@ def position_bonus(answer: Callable[[Sequence[str]], Sequence[float]] | None) ->
     if answer is None:
         return EMPTY
     if not callable(answer):
-        return Verdict(False, "position_score should be a function of a list of words.")
+        raise Fault("position_score should be a function of a list of words.")
     words = kmers(8)
     try:
         result = answer(list(words))
@@ -51,20 +59,17 @@ def position_bonus(answer: Callable[[Sequence[str]], Sequence[float]] | None) ->
         raise
     if result is None:
         return EMPTY
-    given, kind = numbers(result), type(result).__name__
-    if given is None:
-        return Verdict(False, f"the function returns a {kind}; wanted {len(words):,} numbers.")
-    if given.shape != (len(words),):
-        return Verdict(False, f"the result has shape {given.shape}, wanted ({len(words)},).")
-    wanted = _position_scores(words)
-    wrong = ~np.isclose(given, wanted, atol=1e-3)
-    if not wrong.any():
-        return Verdict(True, f"all {len(words):,} 8-mers have the score of the new rule.")
-    for slip, change in _POSITION_SLIPS:
-        if np.allclose(given, _position_scores(words, **change), atol=1e-3):
-            return Verdict(False, slip)
-    i = int(wrong.argmax())
-    return Verdict(False, f"{words[i]} should score {wanted[i]:.3f} and scores {given[i]:.3f}.")
+    given = array("the result", result, (len(words),), ", a number for each word")
+    bases = np.array([20.0, 17.0, 14.0, 11.0])[codes(words)].mean(axis=1)
+    hits = _hits(words, "TAT"), _hits(words, "GCG")
+    wanted = _position_scores(bases, hits)
+    i = int((~np.isclose(given, wanted, atol=1e-3)).argmax())
+    matched(
+        given,
+        ((slip, _position_scores(bases, hits, **change)) for slip, change in _POSITION_WAYS),
+        f"{words[i]} should score {wanted[i]:.3f} and scores {given[i]:.3f}.",
+    )
+    return Verdict(True, f"all {len(words):,} 8-mers have the score of the new rule.")
 
 
 def _hits(words: Sequence[str], motif: str) -> np.ndarray:
@@ -86,7 +91,8 @@ _SHARE = (6 - _P) / 6
 
 
 def _position_scores(
-    words: Sequence[str],
+    bases: np.ndarray,
+    hits: tuple[np.ndarray, np.ndarray],
     *,
     share: np.ndarray = _SHARE,
     counted: Callable[[np.ndarray], np.ndarray] = _first,
@@ -95,10 +101,9 @@ def _position_scores(
     base: float = 1,
 ) -> np.ndarray:
     """Score by the rule of exercise 1; the options are the ways to get it wrong."""
-    scores = base * np.array([20.0, 17.0, 14.0, 11.0])[codes(words)].mean(axis=1)
-    for motif, sign in zip(("TAT", "GCG"), signs, strict=True):
-        hits = _hits(words, motif)
-        scores += sign * (counted(hits) @ share + absent * ~hits.any(1))
+    scores = base * bases
+    for where, sign in zip(hits, signs, strict=True):
+        scores = scores + sign * (counted(where) @ share + absent * ~where.any(1))
     return scores
 
 
@@ -107,7 +112,8 @@ _ONE_WORD = (
 )
 _MINUS_1 = "find returns -1 where there is no motif; add the bonus only where it returns 0 or more."
 _DIVISOR = "the bonus is divided by {}; a motif has 6 places, so it is 10 * (6 - p) / 6."
-_POSITION_SLIPS: list[tuple[str, dict]] = [
+_POSITION_WAYS: list[tuple[str, dict]] = [
+    ("", {}),
     ("this is the old rule: the bonus does not depend on the position yet.", {"share": _P**0}),
     ("the bonus comes on top of the old rule's; it should replace it.", {"share": 1 + _SHARE}),
     ("the bonus grows towards the end; the start should count most.", {"share": (_P + 1) / 6}),
@@ -124,6 +130,12 @@ _POSITION_SLIPS: list[tuple[str, dict]] = [
 ]  # fmt: skip
 
 
+# --- exercise 2 -------------------------------------------------------------------------------
+
+RATES = (0.001, 0.005, 0.01, 0.05, 0.1)
+
+
+@check
 def learning_rates(table: pd.DataFrame | None, recommended: Mapping[str, float] | None) -> Verdict:
     """Check Chapter 1, exercise 2: a table of validation losses, and a choice from it.
 
@@ -137,64 +149,10 @@ def learning_rates(table: pd.DataFrame | None, recommended: Mapping[str, float] 
     """
     if table is None or recommended is None:
         return EMPTY
-    fault = _table_fault(table) or _recommended_fault(recommended)
-    if fault is None:
-        losses = table.astype(float).set_axis(np.array(list(table.index), float)).sort_index()
-        losses = losses.set_axis(list(RATES))  # 0.01 as float32 is not quite 0.01
-        fault = _loss_fault(losses) or _choice_fault(losses, recommended)
-    if fault is not None:
-        return Verdict(False, fault)
-    return Verdict(True, "your rates are the best ones, and the CNN depends on the rate far more.")
-
-
-def _table_fault(table: object) -> str | None:
-    """Say what is wrong with the form of the table."""
-    if not isinstance(table, pd.DataFrame):
-        return f"the table is a {type(table).__name__}; wanted a pandas DataFrame."
-    names = list(table.columns)
-    if sorted(map(str, table.index)) == ["cnn", "linear"]:
-        return "the rates stand in the columns; exchange rows and columns with .T."
-    for i, name in enumerate(names):
-        if name not in ("linear", "cnn") and _are_rates(table.iloc[:, i]):
-            return f"the rates stand in a column; make it the index with .set_index({name!r})."
-    if sorted(map(str, names)) != ["cnn", "linear"]:
-        return "wanted columns linear and cnn, and no others."
-    if kind := _no_numbers(table.index):
-        return f"the index holds {kind}; write the rates as numbers."
-    if not _are_rates(table.index):
-        return f"the index should hold the learning rates {RATES}."
-    if table.isna().to_numpy().any():
-        return "there are NaN in the table; write inf where a training diverged."
-    for name in names:
-        if kind := _no_numbers(table[name]):
-            return f"the column {name} holds {kind}; write the losses as numbers."
-    return None
-
-
-def _recommended_fault(recommended: object) -> str | None:
-    if not isinstance(recommended, Mapping):
-        kind = type(recommended).__name__
-        return f'the recommendation is a {kind}; wanted a dict {{"linear": rate, "cnn": rate}}.'
-    if not set(recommended) >= {"linear", "cnn"}:
-        return "wanted one recommendation for each, linear and cnn."
-    return None
-
-
-def _are_rates(values: Iterable) -> bool:
-    found = numbers(list(values))
-    return found is not None and found.shape == (5,) and np.allclose(np.sort(found), RATES)
-
-
-def _no_numbers(values: Iterable) -> str | None:
-    """Name the first thing that is no number."""
-    for value in values:
-        if not isinstance(value, Real):
-            kind = type(value).__name__
-            return "text" if isinstance(value, str) else f"objects of type {kind}"
-    return None
-
-
-def _loss_fault(losses: pd.DataFrame) -> str | None:
+    losses = _losses(table)
+    if isinstance(recommended, Mapping):  # more than the two is welcome
+        recommended = {k: v for k, v in recommended.items() if k in ("linear", "cnn")}
+    require_keys("the recommendation", recommended, ("linear", "cnn"))
     lowest = losses.min()
     faults = {
         "there are losses of 0 or below; wanted mean squared errors.": lowest.min() <= 0,
@@ -202,24 +160,50 @@ def _loss_fault(losses: pd.DataFrame) -> str | None:
         "the linear model has not converged at any rate; train it longer.": lowest.linear > 13.5,
         "the CNN has hardly learned at any rate; train it for 10 epochs.": lowest.cnn > 6,
     }
-    return next((sentence for sentence, found in faults.items() if found), None)
-
-
-def _choice_fault(losses: pd.DataFrame, recommended: Mapping[str, float]) -> str | None:
-    for model in ("linear", "cnn"):
-        given, column = recommended[model], losses[model]
-        rate = next((r for r in RATES if isinstance(given, Real) and np.isclose(given, r)), None)
-        if rate is None:
-            return f"{given!r} for {model} is not one of the five rates."
-        if column[rate] > 1.05 * column.min():
-            choice = f"for {model} you recommend {rate} (loss {column[rate]:.2f})"
-            return f"{choice}, but {column.idxmin()} gives {column.min():.2f}."
-    spread = losses.max() / losses.min()
+    for sentence, found in faults.items():
+        if found:
+            raise Fault(sentence)
+    for model, given in recommended.items():
+        _require_good_choice(model, given, losses[model])
+    spread = losses.max() / lowest
     if spread["cnn"] < spread["linear"]:
-        return "the CNN should be the more sensitive one; are the columns swapped?"
-    return None
+        raise Fault("the CNN should be the more sensitive one; are the columns swapped?")
+    return Verdict(True, "your rates are the best ones, and the CNN depends on the rate far more.")
 
 
+def _losses(table: object) -> pd.DataFrame:
+    """Return the table in the order of the rates; refuse another index, or other columns."""
+    if not isinstance(table, pd.DataFrame):
+        raise Fault(f"the table is {short(table)}; wanted a pandas DataFrame.")
+    rates, losses = numbers(list(table.index)), numbers(table)
+    is_right = rates is not None and rates.shape == (5,) and np.allclose(np.sort(rates), RATES)
+    if not is_right or sorted(map(str, table.columns)) != ["cnn", "linear"]:
+        raise Fault(
+            f"the table has the columns {list(table.columns)} and the index {list(table.index)}; "
+            f"wanted columns linear and cnn, and the rates {RATES} as index: .T exchanges rows and "
+            "columns, .set_index makes a column the index."
+        )
+    if losses is None:
+        raise Fault("the table holds something else than numbers; wanted a loss in each cell.")
+    if np.isnan(losses).any():
+        raise Fault("there are NaN in the table; write inf where a training diverged.")
+    # The rates are written anew: 0.01 as float32 is not quite 0.01.
+    return pd.DataFrame(losses[np.argsort(rates)], index=list(RATES), columns=table.columns)
+
+
+def _require_good_choice(model: str, given: object, losses: pd.Series) -> None:
+    rate = next((r for r in RATES if isinstance(given, Real) and np.isclose(given, r)), None)
+    if rate is None:
+        raise Fault(f"{given!r} for {model} is not one of the five rates.")
+    if losses[rate] > 1.05 * losses.min():
+        choice = f"for {model} you recommend {rate} (loss {losses[rate]:.2f})"
+        raise Fault(f"{choice}, but {losses.idxmin()} gives {losses.min():.2f}.")
+
+
+# --- exercise 3 -------------------------------------------------------------------------------
+
+
+@check
 def better_model(model: nn.Module | None, x: Tensor, target: Tensor) -> Verdict:
     """Check Chapter 1, exercise 3: a model with a test error below 0.01.
 
@@ -227,34 +211,29 @@ def better_model(model: nn.Module | None, x: Tensor, target: Tensor) -> Verdict:
     ----------
     model
         Takes one-hot ``(N, 4, 8)`` and returns scores ``(N,)``. It is asked in evaluation
-        mode, where it is; its mode is as before afterwards.
+        mode; its mode is as before afterwards.
     x, target
         The test sequences ``(N, 4, 8)`` and their scores ``(N,)``.
     """
     if model is None:
         return EMPTY
     if isinstance(model, type):
-        return Verdict(False, "got a class; make a model with (), and train it.")
+        raise Fault("got a class; make a model with (), and train it.")
     if not isinstance(model, nn.Module):
-        return Verdict(False, f"wanted a trained model, got a {type(model).__name__}.")
+        raise Fault(f"wanted a trained model, got a {type(model).__name__}.")
     try:
-        prediction = asked(model, x)
-    except RuntimeError as error:
+        given = predicted(model, x, batch_size=len(x))
+    except (RuntimeError, TypeError, ValueError) as error:
         first_line = str(error).partition("\n")[0]
-        return Verdict(False, f"the model cannot read {tuple(x.shape)}: {first_line}")
-    kind, shape = type(prediction).__name__, tuple(target.shape)
-    if not isinstance(prediction, Tensor):
-        return Verdict(False, f"the model returns a {kind}; wanted a tensor {shape}.")
-    if prediction.shape != target.shape:
-        given = tuple(prediction.shape)
-        advice = "squeeze(-1) removes a last axis of length 1."
-        return Verdict(False, f"the model returns {given}, wanted {shape}; {advice}")
-    prediction, target = prediction.detach().cpu().double(), target.cpu().double()
+        raise Fault(f"the model cannot be asked for {tuple(x.shape)}: {first_line}") from error
+    advice = ": squeeze(-1) removes a last axis of length 1"
+    prediction = torch.from_numpy(array("the prediction", given, target.shape, advice))
+    target = target.cpu().double()
     if not prediction.isfinite().all():
-        return Verdict(False, "some predictions are NaN or infinite; the training has diverged.")
-    if float(mse(prediction, target)) < 0.01:
-        return Verdict(True, "the test error is below 0.01.")
-    return Verdict(False, _error_in_words(decode(x), prediction, target))
+        raise Fault("some predictions are NaN or infinite; the training has diverged.")
+    if float(mse(prediction, target)) >= 0.01:
+        raise Fault(_error_in_words(decode(x), prediction, target))
+    return Verdict(True, "the test error is below 0.01.")
 
 
 def _error_in_words(words: Sequence[str], prediction: Tensor, target: Tensor) -> str:

@@ -1,4 +1,4 @@
-"""The checks of the exercises of Chapter 4; what holds for :mod:`tssbook.exercises.chapter_1` holds here."""
+"""The checks of the exercises of Chapter 4."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tssbook.exercises.verdict import (
     EMPTY,
+    Fault,
     Verdict,
-    keys_fault,
+    array,
+    check,
+    finished,
     matched,
-    not_passed,
-    numbers,
-    numbers_fault,
-    one_hot_fault,
-    short,
+    networks_differ,
+    number,
+    predicted,
+    require_keys,
+    require_sequence,
 )
 from tssbook.interpret.design import Design
 from tssbook.metrics import jsd
-from tssbook.models.procapnet import ProCapNet, predict_logits, to_proba
+from tssbook.models.procapnet import ProCapNet, to_proba
 from tssbook.sequence import reverse_complement
 
 __all__ = ["equal_strands", "mask_training", "strand_softmax"]
@@ -30,13 +33,17 @@ _MAX_EDITS = 10
 _LESS = 0.75  # of the share with the mask; old copies keep a network from full silence
 _PROFILES = ("both", "each")
 _NETWORKS = ("with mask", "without mask")
-_NO_READS = "loci without reads have no distance; leave them out with nanmean()."
-_NO_RATES = "leave out windows without any rates, or has the training diverged?"
+
+
+def _percent(share: float | Tensor | np.ndarray) -> float:
+    """Return a share as it is shown, so that what is shown is what is judged."""
+    return round(100 * float(share), 1)
 
 
 # --- exercise 1 -------------------------------------------------------------------------------
 
 
+@check
 def strand_softmax(
     logits: Tensor,
     reads: Tensor,
@@ -61,34 +68,30 @@ def strand_softmax(
         Jensen-Shannon distance of predicted and measured profile, each one distribution over
         both strands, averaged over the loci that have reads.
     """
-    answers = {"per_strand": per_strand, "plus_share": plus_share, "distance": distance}
-    missing = [name for name, answer in answers.items() if answer is None]
-    if len(missing) == len(answers):
-        return EMPTY
     logits, reads = (given.detach().cpu().double() for given in (logits, reads))
-    fault = None if per_strand is None else _per_strand_fault(per_strand, logits)
-    if fault is None and plus_share is not None:
-        fault = _plus_share_fault(plus_share, logits, reads)
-    if fault is None and distance is not None:
-        fault = _distance_fault(distance, logits, reads)
-    if fault is not None or missing:
-        return not_passed(fault, missing)
-    both, each = (float(numbers(distance[name])) for name in _PROFILES)
-    share = to_proba(logits)[:, 0].sum(-1)
-    return Verdict(
-        True,
-        f"the mean distance to the reads is {both:.3f} with one softmax over both strands and "
-        f"{each:.3f} with one for each; the share of the + strand goes from "
-        f"{_percent(share.min())} to {_percent(share.max())} %, and a softmax per strand cannot "
-        "say that.",
-    )
+    if per_strand is not None:
+        _require_per_strand(per_strand, logits)
+    if plus_share is not None:
+        _require_plus_share(plus_share, logits, reads)
+    if distance is not None:
+        _require_distance(distance, logits, reads)
+
+    def praise() -> str:
+        share = to_proba(logits)[:, 0].sum(-1)
+        return (
+            f"the mean distance to the reads is {float(distance['both']):.3f} with one softmax "
+            f"over both strands and {float(distance['each']):.3f} with one for each; the share of "
+            f"the + strand goes from {_percent(share.min())} to {_percent(share.max())} %, and a "
+            "softmax per strand cannot say that."
+        )
+
+    answers = {"per_strand": per_strand, "plus_share": plus_share, "distance": distance}
+    return finished(answers, praise)
 
 
-def _per_strand_fault(given: object, logits: Tensor) -> str | None:
-    found, wanted = numbers(given), logits.softmax(-1)
-    if found is None or found.shape != wanted.shape:
-        shape = short(given) if found is None else found.shape
-        return f"per_strand is {shape}; wanted {tuple(wanted.shape)}, the shape of the logits."
+def _require_per_strand(given: object, logits: Tensor) -> None:
+    wanted = logits.softmax(-1)
+    found = array("per_strand", given, wanted.shape, ", the shape of the logits")
     sums = found.sum(-1)
     i, s = np.unravel_index(np.abs(sums - 1).argmax(), sums.shape)
     if np.isclose(sums[i, s], 1, atol=1e-3):
@@ -105,23 +108,19 @@ def _per_strand_fault(given: object, logits: Tensor) -> str | None:
          logits.softmax(0)),
         ("per_strand holds logarithms; take softmax, not log_softmax.", logits.log_softmax(-1)),
         ("per_strand holds logarithms, and of one softmax over both strands; wanted softmax(-1).",
-         logits.flatten(1).log_softmax(-1).view_as(logits)),
+         to_proba(logits).log()),
         ("per_strand is halved; wanted a sum of 1 for each strand, halve them for the distance.",
          wanted / 2),
         ("per_strand is the logits as they are.", logits),
     ]  # fmt: skip
-    return matched(found, ways, otherwise, rtol=1e-3, atol=1e-6)
+    matched(found, ways, otherwise, rtol=1e-3, atol=1e-6)
 
 
-def _plus_share_fault(given: object, logits: Tensor, reads: Tensor) -> str | None:
-    found, proba = numbers(given), to_proba(logits)
+def _require_plus_share(given: object, logits: Tensor, reads: Tensor) -> None:
+    proba = to_proba(logits)
     wanted = proba[:, 0].sum(-1)
-    if found is None or found.shape != wanted.shape:
-        shape = short(given) if found is None else found.shape
-        return (
-            f"plus_share is {shape}; wanted {tuple(wanted.shape)}, a number per locus: "
-            "add up the bases of the + strand, [:, 0].sum(-1)."
-        )
+    advice = ", a number per locus: add up the bases of the + strand, [:, 0].sum(-1)"
+    found = array("plus_share", given, wanted.shape, advice)
     worst = int(np.abs(found - wanted.numpy()).argmax())
     same = "the same for all loci, as after a softmax per strand; take one softmax over both."
     ways = [
@@ -137,18 +136,19 @@ def _plus_share_fault(given: object, logits: Tensor, reads: Tensor) -> str | Non
         f"the + strand of locus {worst} has {found[worst]:.3f} in plus_share, and "
         f"{wanted[worst]:.3f} by one softmax over both strands."
     )
-    return matched(found, ways, otherwise)
+    matched(found, ways, otherwise)
 
 
-def _distance_fault(given: object, logits: Tensor, reads: Tensor) -> str | None:
-    if fault := numbers_fault("distance", given, _PROFILES, _NO_READS):
-        return fault
+def _require_distance(given: object, logits: Tensor, reads: Tensor) -> None:
+    require_keys("distance", given, _PROFILES)
     alone = logits.softmax(-1)
     profiles = {"both": to_proba(logits), "each": alone / 2}
     each_locus = {name: jsd(p.flatten(1), reads.flatten(1)) for name, p in profiles.items()}
     strands = jsd(alone, reads)  # (N, 2)
+    why = "loci without reads have no distance; leave them out with nanmean()."
     for name, other in (_PROFILES, _PROFILES[::-1]):
-        found, d = numbers(given[name]), each_locus[name]
+        found = number(f"distance[{name!r}]", given[name], why_nan=why)
+        d = each_locus[name]
         wanted, bits = d.nanmean(), d / np.log(2) ** 0.5
         said = f"distance[{name!r}] is {found:.3f}, and these loci give {wanted:.3f}"
         squared = f"{said}: the distance is the root of the divergence."
@@ -166,16 +166,14 @@ def _distance_fault(given: object, logits: Tensor, reads: Tensor) -> str | None:
             (f"{said}: loci without reads count as 0; leave them out with nanmean().",
              d.nan_to_num().mean()),
         ]  # fmt: skip
-        otherwise = f"{said}: the mean of jsd(profile.flatten(1), reads.flatten(1))."
-        if (fault := matched(found, ways, otherwise)) is not None:
-            return fault
-    return None
+        matched(found, ways, f"{said}: the mean of jsd(profile.flatten(1), reads.flatten(1)).")
 
 
 # --- exercise 2 -------------------------------------------------------------------------------
 
 
-def equal_strands(model: nn.Module, x: Tensor, designed: Tensor | None) -> Verdict:
+@check
+def equal_strands(model: ProCapNet, x: Tensor, designed: Tensor | None) -> Verdict:
     """Check Chapter 4, exercise 2: a promoter that fires on both strands equally.
 
     Parameters
@@ -190,29 +188,31 @@ def equal_strands(model: nn.Module, x: Tensor, designed: Tensor | None) -> Verdi
     """
     if designed is None:
         return EMPTY
-    fault = _form_of_design(designed, x)
-    if fault is None:
-        x, designed = x.detach().cpu(), designed.detach().cpu()
-        fault = one_hot_fault(designed, "designed") or _edits_fault(x, designed)
-    if fault is not None:
-        return Verdict(False, fault)
-    profile, count = predict_logits(model, torch.cat([x, designed.to(x)]))
+    if isinstance(designed, Design):
+        raise Fault("designed is all that flip_strand returns; wanted the sequence, its .x.")
+    require_sequence("designed", designed, x.shape)
+    x, designed = x.detach().cpu(), designed.detach().cpu()
+    n = int((x != designed).any(1).sum())
+    if n == 0:
+        raise Fault("designed is the same as x; edit a copy, x.clone().")
+    if torch.equal(designed, reverse_complement(x).to(designed)):
+        raise Fault("designed is the reverse complement of x: its strands are swapped.")
+    if n > _MAX_EDITS:
+        raise Fault(
+            f"{n} bases differ from x; wanted {_MAX_EDITS} at most: max_edits={_MAX_EDITS}."
+        )
+    profile, count = predicted(model, torch.cat([x, designed.to(x)]))
     before, plus = (_percent(p) for p in to_proba(profile.double())[:, 0].sum(-1))
     was, now = count[:, 0].double().expm1().tolist()
     shares = f"the + strand has {plus:.1f} % of the probability and the - strand {100 - plus:.1f} %"
     if not 45 <= plus <= 55:
-        return Verdict(
-            False,
-            f"{shares}; wanted 45 to 55 % each: aim at target=(math.log(0.5), math.log(0.5)).",
-        )
+        raise Fault(f"{shares}; wanted 45 to 55 %: aim at target=(math.log(0.5), math.log(0.5)).")
     if now < was / 2:
-        return Verdict(
-            False,
+        raise Fault(
             f"the strands are equal, but the predicted counts fall from {was:,.1f} to {now:,.1f}; "
             "wanted at least half: look for edits that leave the promoter active, with another "
-            "seed for example.",
+            "seed for example."
         )
-    n = _n_edits(x, designed)
     return Verdict(
         True,
         f"with {n} edit{'s' if n > 1 else ''} {shares} (before: {before:.1f} and "
@@ -220,39 +220,10 @@ def equal_strands(model: nn.Module, x: Tensor, designed: Tensor | None) -> Verdi
     )
 
 
-def _form_of_design(given: object, x: Tensor) -> str | None:
-    if isinstance(given, Design):
-        return "designed is all that flip_strand returns; wanted the sequence, its .x."
-    if not isinstance(given, Tensor):
-        return f"designed is {short(given)}; wanted a tensor {tuple(x.shape)}."
-    if given.shape != x.shape:
-        shapes = f"designed is {tuple(given.shape)}; wanted {tuple(x.shape)}"
-        if given.shape == x.shape[1:]:
-            return f"{shapes}: keep the first axis, designed[None]."
-        return f"{shapes}: replace bases, do not insert or remove them."
-    return None
-
-
-def _n_edits(x: Tensor, designed: Tensor) -> int:
-    return int((x != designed).any(1).sum())
-
-
-def _edits_fault(x: Tensor, designed: Tensor) -> str | None:
-    if not designed.any(1).all():
-        return "designed has columns that are all zero (N); wanted bases."
-    n = _n_edits(x, designed)
-    if n == 0:
-        return "designed is the same as x; edit a copy, x.clone()."
-    if torch.equal(designed, reverse_complement(x).to(designed)):
-        return f"designed is the reverse complement of x: its strands are swapped, by {n} edits."
-    if n > _MAX_EDITS:
-        return f"{n} bases differ from x; wanted {_MAX_EDITS} at most: max_edits={_MAX_EDITS}."
-    return None
-
-
 # --- exercise 3 -------------------------------------------------------------------------------
 
 
+@check
 def mask_training(
     networks: Mapping[str, ProCapNet] | None,
     share: Mapping[str, float] | None,
@@ -276,67 +247,54 @@ def mask_training(
     rates
         The true rates of initiation, ``(N, 2, L_out)``.
     """
-    answers = {"networks": networks, "share": share}
-    missing = [name for name, answer in answers.items() if answer is None]
-    if len(missing) == len(answers):
-        return EMPTY
-    mappable, rates = mappable.detach().cpu(), rates.detach().cpu().double()
-    fault = None if networks is None else _networks_fault(networks, x.shape[-1], rates.shape[-1])
-    if fault is None and share is not None:
-        fault = numbers_fault("share", share, ("truth", *_NETWORKS), _NO_RATES)
-        fault = fault or _share_fault(share, networks, x, ~mappable, rates)
-    if fault is not None or missing:
-        return not_passed(fault, missing)
-    truth, masked, unmasked = (numbers(share[name]) for name in ("truth", *_NETWORKS))
-    return Verdict(
-        True,
-        f"{_percent(truth)} % of the initiation is on masked bases; the network trained with the "
-        f"mask says {_percent(masked)} %, and the one without {_percent(unmasked)} %: it takes "
-        "lost reads for silence.",
-    )
+    masked, rates = ~mappable.detach().cpu(), rates.detach().cpu().double()
+    if networks is not None:
+        require_keys("networks", networks, _NETWORKS)
+        advice = "make a new ProCapNet for each training."
+        networks_differ("networks", {name: networks[name] for name in _NETWORKS}, advice)
+        trim = (x.shape[-1] - rates.shape[-1]) // 2
+        for name, net in networks.items():
+            if getattr(net, "trim", trim) != trim:
+                raise Fault(
+                    f"networks[{name!r}] trims {net.trim} bp and the windows need {trim}: make it "
+                    "with the n_layers of the chapter."
+                )
+    if share is not None:
+        require_keys("share", share, ("truth", *_NETWORKS))
+        _require_share(share, networks, x, masked, rates)
+
+    def praise() -> str:
+        truth, seen, unseen = (_percent(share[name]) for name in ("truth", *_NETWORKS))
+        return (
+            f"{truth} % of the initiation is on masked bases; the network trained with the mask "
+            f"says {seen} %, and the one without {unseen} %: it takes lost reads for silence."
+        )
+
+    return finished({"networks": networks, "share": share}, praise)
 
 
-def _networks_fault(given: object, length: int, n_outputs: int) -> str | None:
-    if fault := keys_fault("networks", given, _NETWORKS):
-        return fault
-    trim = (length - n_outputs) // 2
-    for name, net in given.items():
-        if not isinstance(net, nn.Module):
-            return f"networks[{name!r}] is {short(net)}; wanted the trained network."
-        if getattr(net, "trim", trim) != trim:
-            return (
-                f"networks[{name!r}] trims {net.trim} bp and the windows need {trim}: make it "
-                "with the n_layers of the chapter."
-            )
-    first, second = (given[name].state_dict() for name in _NETWORKS)
-    if first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first):
-        return "both networks have the same weights; make a new ProCapNet for each training."
-    return None
-
-
-def _share_fault(
+def _require_share(
     given: Mapping[str, object],
     networks: Mapping[str, ProCapNet] | None,
     x: Tensor,
     masked: Tensor,
     rates: Tensor,
-) -> str | None:
+) -> None:
     """Compare the shares with those of the rates and, if they are there, of the networks."""
     profiles, totals = {"truth": rates}, {"truth": rates.sum((1, 2))}
     for name, net in (networks or {}).items():
-        logits, count = predict_logits(net, x)
+        logits, count = predicted(net, x)
         profiles[name], totals[name] = to_proba(logits.double()), count[:, 0].double().expm1()
     hidden = masked[:, None]  # (N, 1, L)
     shares = {name: (p * hidden).sum((1, 2)) / p.sum((1, 2)) for name, p in profiles.items()}
     wanted = {name: share.nanmean() for name, share in shares.items()}
+    why = "leave out windows without any rates, or has the training diverged?"
+    numbers = {name: number(f"share[{name!r}]", given[name], why_nan=why) for name in given}
     for name, profile in profiles.items():
-        found, right = numbers(given[name]), wanted[name]
+        found, right, total = numbers[name], wanted[name], totals[name]
         said = f"share[{name!r}] is {found:.3f}, and it should be {right:.3f}"
         swapped = f"{said}; yours is that of {{!r}}: are the two exchanged?"
-        alone = profile / profile.sum(-1, keepdim=True)
-        of_strands = (alone * hidden).sum(-1)  # (N, 2)
-        total = totals[name]
-        weighted = (shares[name] * total).nansum() / total.sum()
+        of_strands = ((profile / profile.sum(-1, keepdim=True)) * hidden).sum(-1)  # (N, 2)
         per_strand = f"{said}: each strand is normalised alone; take one softmax over both."
         ways = [
             ("", right),
@@ -344,36 +302,26 @@ def _share_fault(
             (f"{said}; yours is that of the mappable bases: the masked ones are ~mappable.",
              1 - right),
             (f"{said}: windows with more counts weigh more in yours; take the share in each "
-             "window first, then the mean.", weighted),
+             "window first, then the mean.", (shares[name] * total).nansum() / total.sum()),
             (per_strand, of_strands.nanmean()),
             (per_strand, of_strands.sum(1).nanmean()),
             (f"{said}: yours is a sum over the windows; take the mean.", shares[name].nansum()),
         ]  # fmt: skip
-        otherwise = f"{said}: both strands' sum at masked bases, of the sum at all."
-        if (fault := matched(found, ways, otherwise)) is not None:
-            return fault
-    return None if networks is None else _effect_fault(wanted, float(masked.double().mean()))
+        matched(found, ways, f"{said}: both strands' sum at masked bases, of the sum at all.")
+    if networks is not None:
+        _require_effect(*(float(wanted[name]) for name in _NETWORKS), float(masked.double().mean()))
 
 
-def _effect_fault(wanted: Mapping[str, Tensor], chance: float) -> str | None:
+def _require_effect(masked: float, unmasked: float, chance: float) -> None:
     """Say why a network that learned that masked bases are silent is not seen."""
-    masked, unmasked = (float(wanted[name]) for name in _NETWORKS)
     if unmasked < _LESS * masked:
-        return None
+        return
     said = (
         f"the numbers are right, but {_percent(unmasked)} % without the mask is not less than "
         f"three quarters of {_percent(masked)} % with it"
     )
     if masked < _LESS * unmasked:
-        return f"{said}: are the two networks exchanged?"
+        raise Fault(f"{said}: are the two networks exchanged?")
     if np.allclose([masked, unmasked], chance, rtol=0.1):
-        return f"{said}: both are what chance gives; are the networks trained?"
-    return f"{said}: train longer, and look whether only the loss of the one is given the mask."
-
-
-# --- what they share --------------------------------------------------------------------------
-
-
-def _percent(share: float | Tensor | np.ndarray) -> float:
-    """Return a share as it is shown, so that what is shown is what is judged."""
-    return round(100 * float(share), 1)
+        raise Fault(f"{said}: both are what chance gives; are the networks trained?")
+    raise Fault(f"{said}: train longer, and look whether only the loss of the one gets the mask.")

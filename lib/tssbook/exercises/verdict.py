@@ -3,34 +3,43 @@
 A check returns a :class:`Verdict`; shown in a notebook it is one sentence. An answer of None
 counts as not attempted, so that the notebooks run before anybody has solved them. An answer of
 the wrong type or shape gets a sentence too; only errors inside the answer's own code are raised.
+
+Inside a check a mistake is raised as a :class:`Fault` and returned as a verdict by :func:`check`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from typing import Any, NamedTuple, ParamSpec
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tssbook.training import predict
+
 __all__ = [
     "EMPTY",
+    "Fault",
     "Verdict",
-    "asked",
-    "keys_fault",
+    "array",
+    "check",
+    "finished",
     "matched",
-    "not_passed",
+    "networks_differ",
     "number",
     "numbers",
-    "numbers_fault",
-    "one_hot_fault",
+    "predicted",
+    "require_keys",
+    "require_sequence",
     "short",
 ]
 
+_P = ParamSpec("_P")
 
-@dataclass(frozen=True)
-class Verdict:
+
+class Verdict(NamedTuple):
     """What a check found.
 
     Attributes
@@ -53,82 +62,147 @@ class Verdict:
 EMPTY = Verdict(None, "")
 
 
+class Fault(Exception):
+    """A mistake in an answer, in one sentence."""
+
+
+def check(function: Callable[_P, Verdict]) -> Callable[_P, Verdict]:
+    """Make a function that raises a :class:`Fault` return it as a verdict."""
+
+    @wraps(function)
+    def checked(*args: _P.args, **kwargs: _P.kwargs) -> Verdict:
+        try:
+            return function(*args, **kwargs)
+        except Fault as fault:
+            return Verdict(False, str(fault))
+
+    return checked
+
+
+def finished(answers: Mapping[str, object], praise: Callable[[], str]) -> Verdict:
+    """Pass where no answer is missing; else say what is still to come."""
+    missing = [name for name, answer in answers.items() if answer is None]
+    if len(missing) == len(answers):
+        return EMPTY
+    if missing:
+        return Verdict(None, f"right so far; still to come: {', '.join(missing)}.")
+    return Verdict(True, praise())
+
+
+def matched(
+    found: Any,
+    ways: Iterable[tuple[str, Any]],
+    otherwise: str,
+    *,
+    same: Callable[[Any, Any], bool] | None = None,
+    rtol: float = 0,
+    atol: float = 1e-3,
+) -> None:
+    """Look for the way that an answer was found, and refuse it by that way's sentence.
+
+    Parameters
+    ----------
+    found
+        The answer.
+    ways
+        Pairs of a sentence and what this way gives. The right way's sentence is ``""``.
+    otherwise
+        What to say where no way fits.
+    same
+        Whether the answer is what a way gives; None compares numbers, up to ``rtol`` and ``atol``.
+
+    Raises
+    ------
+    Fault
+        Unless the first way that fits is the right one.
+    """
+    for sentence, way in ways:
+        if same(found, way) if same else np.allclose(found, way, rtol=rtol, atol=atol):
+            if sentence:
+                raise Fault(sentence)
+            return
+    raise Fault(otherwise)
+
+
+def predicted(model: nn.Module, x: Tensor, batch_size: int = 32) -> Any:
+    """Ask a model as :func:`tssbook.training.predict` does; it may write into its input."""
+    return predict(model, x.detach().clone(), batch_size=batch_size)
+
+
+# --- the form of answers ----------------------------------------------------------------------
+
+
+def short(given: object) -> str:
+    """Name an answer: text and numbers as they are, everything else by its type."""
+    return repr(given) if isinstance(given, str | float) else f"a {type(given).__name__}"
+
+
 def numbers(given: object) -> np.ndarray | None:
     """Return an array of floats, or None where numpy finds no numbers."""
     try:
         if isinstance(given, Tensor):
             given = given.detach().cpu().double().numpy()
-        return np.asarray(given, dtype=float)
+        return None if given is None else np.asarray(given, dtype=float)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         return None
 
 
-@torch.no_grad()
-def asked(model: nn.Module, x: Tensor) -> object:
-    """Ask a model in evaluation mode, on its own device, and restore its mode."""
-    place = next((weights.device for weights in model.parameters()), x.device)
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        model.eval()
-        return model(x.to(place, copy=True))  # a model may write into its input
-    finally:
-        for module, training in modes:
-            module.training = training
+def array(name: str, given: object, shape: Sequence[int], advice: str = "") -> np.ndarray:
+    """Return an answer as an array of this shape; refuse any other, with a piece of advice."""
+    found, shape = numbers(given), tuple(shape)
+    if found is None or found.shape != shape:
+        has = short(given) if found is None else found.shape
+        raise Fault(f"{name} is {has}; wanted {shape}{advice}.")
+    return found
 
 
-def one_hot_fault(x: Tensor, name: str) -> str | None:
-    if not ((x == 0) | (x == 1)).all() or (x.sum(1) > 1).any():
-        return f"{name} is not one-hot: wanted a single 1 in each column, and zeros."
-    return None
+def number(name: str, given: object, *, why_nan: str = "wanted one number.") -> float:
+    """Return an answer as a number; refuse text, arrays, and NaN, for which a reason is given."""
+    found = None if isinstance(given, str) else numbers(given)
+    if found is None or found.shape != ():
+        raise Fault(f"{name} is {short(given)}; wanted one number.")
+    if np.isnan(found):
+        raise Fault(f"{name} is NaN: {why_nan}")
+    return float(found)
 
 
-def number(given: object) -> float | None:
-    found = None if given is None or isinstance(given, str) else numbers(given)
-    return float(found) if found is not None and found.shape == () and np.isfinite(found) else None
-
-
-def short(given: object) -> str:
-    return repr(given) if isinstance(given, str | float) else f"a {type(given).__name__}"
-
-
-def not_passed(fault: str | None, missing: Sequence[str]) -> Verdict:
-    if fault is not None:
-        return Verdict(False, fault)
-    return Verdict(None, f"right so far; still to come: {', '.join(missing)}.")
-
-
-def matched(
-    found: np.ndarray,
-    ways: Iterable[tuple[str, Tensor]],
-    otherwise: str,
-    *,
-    rtol: float = 0,
-    atol: float = 1e-3,
-) -> str | None:
-    """Return the sentence of the first way to these numbers, None for the right one, ``""``."""
-    for sentence, way in ways:
-        if np.allclose(found, way.numpy(), rtol=rtol, atol=atol):
-            return sentence or None
-    return otherwise
-
-
-def keys_fault(name: str, given: object, keys: Sequence[str]) -> str | None:
+def require_keys(name: str, given: object, keys: Sequence[str]) -> None:
+    """Refuse what is not a dict with exactly these keys."""
     wanted = ", ".join(map(repr, keys))
     if not isinstance(given, Mapping):
-        return f"{name} is {short(given)}; wanted a dict with the keys {wanted}."
+        raise Fault(f"{name} is {short(given)}; wanted a dict with the keys {wanted}.")
     if set(given) != set(keys):
         has = ", ".join(map(repr, given)) or "none"
-        return f"the keys of {name} are {has}; wanted {wanted}."
-    return None
+        raise Fault(f"the keys of {name} are {has}; wanted {wanted}.")
 
 
-def numbers_fault(name: str, given: object, keys: Sequence[str], why_nan: str) -> str | None:
-    if fault := keys_fault(name, given, keys):
-        return fault
-    for key in keys:
-        value = None if given[key] is None or isinstance(given[key], str) else numbers(given[key])
-        if value is None or value.shape != ():
-            return f"{name}[{key!r}] is {short(given[key])}; wanted one number."
-        if np.isnan(value):
-            return f"{name}[{key!r}] is NaN: {why_nan}"
-    return None
+def require_sequence(
+    name: str,
+    given: object,
+    shape: Sequence[int],
+    advice: str = ": replace bases, do not insert or remove them",
+    *,
+    bases: bool = True,
+) -> None:
+    """Refuse what is not a one-hot tensor of this shape; N only where ``bases`` is False."""
+    shape = tuple(shape)
+    if not isinstance(given, Tensor):
+        raise Fault(f"{name} is {short(given)}; wanted a tensor {shape}.")
+    if given.shape != shape:
+        if given.shape == shape[1:]:
+            advice = f": keep the first axis, {name}[None]"
+        raise Fault(f"{name} is {tuple(given.shape)}; wanted {shape}{advice}.")
+    if not ((given == 0) | (given == 1)).all() or (given.sum(1) > 1).any():
+        raise Fault(f"{name} is not one-hot: wanted a single 1 in each column, and zeros.")
+    if bases and not given.any(1).all():
+        raise Fault(f"{name} has columns that are all zero (N); wanted bases.")
+
+
+def networks_differ(name: str, given: Mapping[str, object], advice: str) -> None:
+    """Refuse a dict of two networks where one is none, or both have the same weights."""
+    for key, net in given.items():
+        if not isinstance(net, nn.Module):
+            raise Fault(f"{name}[{key!r}] is {short(net)}; wanted the trained network.")
+    first, second = (net.state_dict() for net in given.values())
+    if first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first):
+        raise Fault(f"both networks have the same weights; {advice}")
