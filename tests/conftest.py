@@ -59,5 +59,5 @@ def entry(server: FileServer, cache: Path, monkeypatch: pytest.MonkeyPatch) -> d
     """The only file that download knows in these tests; a test may change it."""
     sha256 = hashlib.sha256(CONTENT).hexdigest()
     entry = {"url": server.url("/gattaca.txt"), "sha256": sha256, "bytes": len(CONTENT)}
-    monkeypatch.setattr(download, "_catalogue", lambda: {"gattaca.txt": entry})
+    monkeypatch.setattr(download, "catalogue", lambda: {"gattaca.txt": entry})
     return entry

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -46,10 +45,8 @@ class FileServer(ThreadingHTTPServer):
         Path to content.
     redirects : dict
         Path to the path to look at instead.
-    ranges, etags : bool
-        Whether the server knows byte ranges and names versions.
-    version : str or None
-        Name of the version of every file, instead of one made from the content.
+    ranges : bool
+        Whether the server knows byte ranges.
     cut_after : int or None
         The next answer stops after so many bytes of its body, without a word.
     gate : threading.Event
@@ -62,8 +59,7 @@ class FileServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files: dict[str, bytes] = {}
         self.redirects: dict[str, str] = {}
-        self.ranges = self.etags = True
-        self.version: str | None = None
+        self.ranges = True
         self.cut_after: int | None = None
         self.gate = threading.Event()
         self.gate.set()
@@ -89,10 +85,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(self.server.files[self.path])
 
     def _send(self, content: bytes) -> None:
-        version = self.server.version or hashlib.sha256(content).hexdigest()[:8]
-        etag = f'"{version}"'
         start = 0
-        if self.server.ranges and "Range" in self.headers and self.headers["If-Range"] == etag:
+        if self.server.ranges and "Range" in self.headers:
             start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
         if start and start >= len(content):
             self.send_error(416)
@@ -100,8 +94,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        if self.server.etags:
-            self.send_header("ETag", etag)
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         body = content[start:]

@@ -1,24 +1,24 @@
-"""download: the three places, verification, resuming, pinning, two processes at once."""
+"""download: the three places, verification, resuming, two processes at once, the catalogue."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-import warnings
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import tssbook
 from tests.support import CONTENT
+from tools.data_readme import README, page
 from tssbook.data import download
+
+ROOT = README.parent.parent
 
 
 def sha(content: bytes) -> str:
@@ -92,36 +92,39 @@ def test_goes_on_through_a_redirect(entry, server):
     assert server.requests[-1][1]["Range"] == "bytes=3000-"
 
 
-@pytest.mark.parametrize("lacking", ["ranges", "etags"])
-def test_starts_again_when_the_server_cannot_go_on(entry, server, lacking):
-    setattr(server, lacking, False)
+def test_starts_again_when_the_server_cannot_go_on(entry, server):
+    server.ranges = False
     interrupt(server, after=3000)
     assert download.fetch("gattaca.txt").read_bytes() == CONTENT
 
 
-def test_starts_again_when_the_file_has_changed(entry, server):
-    del entry["sha256"], entry["bytes"]  # no checksum would catch a mixture of two versions
-    interrupt(server, after=3000)
-    server.files["/gattaca.txt"] = CONTENT.lower()
-    with pytest.warns(UserWarning, match="was pinned"):
-        assert download.fetch("gattaca.txt").read_bytes() == CONTENT.lower()
-    assert server.requests[-1][1]["Range"] == "bytes=3000-"  # it did ask
+@pytest.mark.parametrize("n_bytes", [3000, 6999, 7000, 7001])
+@pytest.mark.parametrize("known", [{"bytes", "sha256"}, {"sha256"}])
+def test_a_part_of_something_else_is_thrown_away(entry, server, cache, known, n_bytes):
+    """Such as of an earlier version of the file, or of an interrupted other program."""
+    for key in {"bytes", "sha256"} - known:
+        del entry[key]
+    cache.mkdir()
+    (cache / "gattaca.txt.part").write_bytes(b"X" * n_bytes)
+    assert download.fetch("gattaca.txt").read_bytes() == CONTENT
+    assert "Range" not in server.requests[-1][1]
+    assert visible(cache) == ["gattaca.txt"]
 
 
-def test_a_part_from_another_address_is_not_continued(entry, server):
-    del entry["sha256"], entry["bytes"]
-    server.version = "1"  # both addresses call their file version 1
-    interrupt(server, after=3000)
-    server.files["/other.txt"] = CONTENT.lower()
-    entry["url"] = server.url("/other.txt")
-    with pytest.warns(UserWarning, match="was pinned"):
-        assert download.fetch("gattaca.txt").read_bytes() == CONTENT.lower()
-
-
-def test_a_complete_part_is_not_an_error(entry, server, cache):
-    interrupt(server, after=3000)
+def test_a_complete_part_is_not_asked_for_again(entry, server, cache):
+    cache.mkdir()
     (cache / "gattaca.txt.part").write_bytes(CONTENT)  # stopped between last byte and rename
-    assert download.fetch("gattaca.txt").read_bytes() == CONTENT  # the server answers 416 first
+    assert download.fetch("gattaca.txt").read_bytes() == CONTENT
+    assert server.requests == []
+
+
+def test_a_broken_download_goes_on_at_the_second_address(entry, server):
+    server.files["/other.txt"] = CONTENT
+    entry["mirrors"] = [server.url("/other.txt")]
+    server.cut_after = 3000
+    assert download.fetch("gattaca.txt").read_bytes() == CONTENT
+    assert server.requests[-1][0] == "/other.txt"
+    assert server.requests[-1][1]["Range"] == "bytes=3000-"
 
 
 def test_second_address_when_the_first_is_gone(entry, server):
@@ -136,55 +139,23 @@ def test_second_address_when_the_first_gives_something_else(entry, server, cache
     assert visible(cache) == ["gattaca.txt"]
 
 
-def test_unknown_checksum_is_pinned_and_then_held(entry, cache, server):
-    del entry["sha256"]
-    with pytest.warns(UserWarning, match=rf"gattaca.txt.*{sha(CONTENT)} was pinned in .*pins.json"):
-        path = download.fetch("gattaca.txt")
-    assert json.loads((cache / "pins.json").read_text()) == {"gattaca.txt": sha(CONTENT)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        download.fetch("gattaca.txt")  # no second warning
-    path.unlink()
-    server.files["/gattaca.txt"] = CONTENT.lower()
-    with pytest.raises(download.ChecksumError, match=r"pins\.json describes"):
-        download.fetch("gattaca.txt")
-    assert visible(cache) == ["pins.json"]
-
-
-def test_a_pinned_file_in_the_cache_is_not_hashed_again(entry, monkeypatch):
-    del entry["sha256"]
-    with pytest.warns(UserWarning, match="was pinned"):
-        path = download.fetch("gattaca.txt")
-    hashed = []
-    monkeypatch.setattr(download, "sha256", hashed.append)
-    assert download.fetch("gattaca.txt") == path
-    assert hashed == []
-
-
-def test_a_file_put_into_the_cache_by_hand_is_pinned(entry, cache, server):
-    del entry["sha256"]
-    cache.mkdir()
-    (cache / "gattaca.txt").write_bytes(CONTENT)
-    with pytest.warns(UserWarning, match=f"{sha(CONTENT)} was pinned"):
-        download.fetch("gattaca.txt")
-    assert server.requests == []
-
-
-def test_a_warning_points_at_the_caller(entry):
-    del entry["sha256"]
-    with pytest.warns(UserWarning, match="pinned") as caught:
-        download.fetch("gattaca.txt")
-    assert caught[0].filename == __file__
+def test_a_file_of_unknown_size_and_checksum(entry, server, cache):
+    del entry["sha256"], entry["bytes"]
+    interrupt(server, after=3000)
+    assert download.fetch("gattaca.txt").read_bytes() == CONTENT
+    assert server.requests[-1][1]["Range"] == "bytes=3000-"
+    (cache / "gattaca.txt").write_bytes(b"put there by hand")
+    assert download.fetch("gattaca.txt").read_bytes() == b"put there by hand"
 
 
 def child(entry: dict[str, object]) -> subprocess.Popen[bytes]:
     """Fetch in another process."""
     code = (
-        "from tssbook import download\n"
-        f"download._catalogue = lambda: {{'gattaca.txt': {entry!r}}}\n"
+        "from tssbook.data import download\n"
+        f"download.catalogue = lambda: {{'gattaca.txt': {entry!r}}}\n"
         "download.fetch('gattaca.txt')"
     )
-    package_root = str(Path(download.__file__).parents[1])
+    package_root = str(Path(tssbook.__file__).parents[1])
     return subprocess.Popen(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": package_root},
@@ -236,41 +207,49 @@ def test_progress_bar_only_when_wanted(entry, cache, capsys):
     assert "gattaca.txt: 100%" in capsys.readouterr().err
 
 
-def test_cache_folder_without_the_variable(monkeypatch):
+# --- the folder of downloads --------------------------------------------------------------------
+
+
+def test_data_folder_of_a_checkout(monkeypatch):
     monkeypatch.delenv("TSSBOOK_CACHE", raising=False)
+    assert download.cache_folder() == ROOT / "data"
+    for name, ignored in (("data/x.bin", 0), ("data/README.md", 1), ("lib/tssbook/data/x.py", 1)):
+        git = ["git", "check-ignore", "-q", "--no-index", name]
+        assert subprocess.run(git, cwd=ROOT).returncode == ignored
+
+
+def test_data_folder_of_an_installed_package(monkeypatch, tmp_path):
+    monkeypatch.delenv("TSSBOOK_CACHE", raising=False)
+    monkeypatch.setattr(download, "__file__", str(tmp_path / "a" / "b" / "c" / "download.py"))
     assert download.cache_folder().is_absolute()
+    assert tmp_path not in download.cache_folder().parents
     assert "tssbook" in str(download.cache_folder())
+    (tmp_path / "_quarto.yml").touch()
+    (tmp_path / "pyproject.toml").touch()
+    assert download.cache_folder() == tmp_path / "data"
 
 
-def test_write_whole_replaces_both_files_or_neither(tmp_path):
-    first, second = tmp_path / "a", tmp_path / "b"
-    download.write_whole({first: b"1", second: b"2"})
-    assert (first.read_bytes(), second.read_bytes()) == (b"1", b"2")
-    with pytest.raises(FileNotFoundError):
-        download.write_whole({first: b"3", tmp_path / "none" / "b": b"4"})
-    assert first.read_bytes() == b"1"
-    assert visible(tmp_path) == ["a", "b"]
+def test_data_folder_that_the_reader_names(monkeypatch, tmp_path):
+    monkeypatch.setenv("TSSBOOK_CACHE", str(tmp_path))
+    assert download.cache_folder() == tmp_path
 
 
-def test_write_whole_in_two_threads_at_once(tmp_path, monkeypatch):
-    both_written = threading.Barrier(2, timeout=10)
-    monkeypatch.setattr(download, "_to_disk", lambda file: (file.flush(), both_written.wait()))
-    contents = [b"1" * 50, b"2" * 50]
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda content: download.write_whole({tmp_path / "a": content}), contents))
-    assert (tmp_path / "a").read_bytes() in contents
-    assert visible(tmp_path) == ["a"]
+# --- the catalogue ------------------------------------------------------------------------------
 
 
-FIELDS = {"url", "how", "mirrors", "sha256", "bytes", "about", "licence", "source", "content"}
+FIELDS = {
+    "level", "url", "how", "mirrors", "sha256", "bytes", "about", "licence", "source", "content",
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted(download._catalogue()))
+@pytest.mark.parametrize("name", sorted(download.catalogue()))
 def test_catalogue_is_complete(name):
-    entry = download._catalogue()[name]
+    entry = download.catalogue()[name]
     assert set(entry) <= FIELDS
     assert {"licence", "source", "content"} <= set(entry)
     assert ("url" in entry) != ("how" in entry)
+    assert entry["level"] in ("sample", "full")
+    assert "sha256" in entry or entry["level"] == "full"
     for url in [entry.get("url", "https://"), *entry.get("mirrors", [])]:
         assert url.startswith("https://")
     if "sha256" in entry:
@@ -278,9 +257,15 @@ def test_catalogue_is_complete(name):
         assert entry["bytes"] > 0
 
 
+def test_readme_of_the_data_folder_is_what_the_catalogue_says():
+    """If this fails: ``python tools/data_readme.py``."""
+    assert README.read_text(encoding="utf-8") == page()
+    assert all(f"| `{name}` |" in page() for name in download.catalogue())
+
+
 def test_mirror_holds_what_the_catalogue_says(tmp_path, monkeypatch):
     mirror = Path(os.environ.get("TSSBOOK_MIRROR", "no-mirror")).absolute()
-    names = [name for name in download._catalogue() if (mirror / name).is_file()]
+    names = [name for name in download.catalogue() if (mirror / name).is_file()]
     if not names:
         pytest.skip("TSSBOOK_MIRROR names no mirror folder")
     monkeypatch.setenv("TSSBOOK_CACHE", str(tmp_path))
