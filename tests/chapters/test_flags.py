@@ -1,0 +1,274 @@
+"""Every branch behind a flag of a chapter runs to its end, on small inputs.
+
+The chapter's own cells are executed, those that a branch needs, with the flag set and the sizes
+of the flags cell made small. Nothing is replaced but downloads: in their place are files in the
+published layouts, with other numbers in them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pyBigWig
+import pytest
+import torch
+from torch import nn
+
+from tests.models.procapnet_archives import encode_archive
+from tools.notebooks import ROOT, read, tags
+from tssbook import simulator
+from tssbook.models import FastProCapNet, ProCapNet, procapnet
+
+# Chapter, flag: the cells that the branch needs, in the order of the chapter. Those that name the
+# flag must be among them.
+BRANCHES = {
+    ("01", "TRAIN"): (
+        "known-scores histogram dataset two-loops train-two loss-curves test-scatter "
+        "errors-by-copies maxpool"
+    ),
+    ("02", "TRAIN"): (
+        "files load-promoters noise splits ridge baselines trained curves scores leak strands "
+        "trunk ecoli-data ecoli-predictions"
+    ),
+    ("02", "LARGE"): "files load-promoters splits large",
+    ("03", "BUILD_DATASET"): (
+        "files own-data roughness recipe terms start trained joined curves"
+    ),
+    ("03", "TRAIN"): "files roughness recipe terms start trained joined curves replicates",
+    ("04", "BUILD_DATASET"): "recipe loader start trained curves",
+    ("04", "TRAIN"): (
+        "simulate both-strands recipe loader start trained curves predict how-good-data unmasked"
+    ),
+    ("04", "ENCODE"): "simulate both-strands recipe loader trained curves who xist",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, for the chapters write into theirs; figures without a window."""
+    mpl.use("agg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def notebook(chapter: str) -> Path:
+    (path,) = (ROOT / "chapters").glob(f"{chapter}-*.ipynb")
+    return path
+
+
+def run(chapter: str, flag: str, *, given: dict[str, Any] | None = None, **flags: Any) -> dict:
+    """Run the cells of a branch with these flags; return the chapter's variables."""
+    path = notebook(chapter)
+    source = {cell.id: cell.source for cell in read(path).cells}
+    variables: dict[str, Any] = {"__name__": "__main__", **(given or {})}
+    for name in ("setup", "imports", "flags", *BRANCHES[chapter, flag].split()):
+        exec(compile(source[name], f"{path.name}:{name}", "exec"), variables)  # noqa: S102
+        plt.close("all")
+        if name == "flags":
+            assert {flag, *flags} <= set(variables)
+            variables |= flags
+    return variables
+
+
+def trained(variables: dict[str, Any], epochs: int) -> dict[str, nn.Module]:
+    """The chapter's models, all of them trained just now and not loaded."""
+    for name, (_, history) in variables["models"].items():
+        assert len(history) == epochs, name
+        assert history.attrs["stopped"] == "finished", name
+        assert np.isfinite(history["valid_loss"]).all(), name
+    return {name: model for name, (model, _) in variables["models"].items()}
+
+
+# --- which flags there are ----------------------------------------------------------------------
+
+
+def test_every_flag_has_its_test_and_every_cell_that_names_it_is_run():
+    found = set()
+    for path in sorted((ROOT / "chapters").glob("*.ipynb")):
+        cells = [cell for cell in read(path).cells if cell.cell_type == "code"]
+        (flags,) = [cell.source for cell in cells if "parameters" in tags(cell)]
+        for flag in re.findall(r"^(\w+) = (?:False|True)\b", flags, flags=re.M):
+            key = path.name[:2], flag
+            found.add(key)
+            named = [
+                cell.id
+                for cell in cells
+                if re.search(rf"\b{flag}\b", re.sub(r'"[^"]*"', "", cell.source))
+            ]
+            left_out = set(named) - {"flags"} - set(BRANCHES.get(key, "").split())
+            assert not left_out, f"{path.name}: {flag} is named in {sorted(left_out)} too"
+    assert found == set(BRANCHES)
+
+
+# --- Chapter 1 ----------------------------------------------------------------------------------
+
+
+def test_chapter_1_trains():
+    models = trained(run("01", "TRAIN", TRAIN=True, EPOCHS=1), epochs=1)
+    assert set(models) == {"toy-linear", "toy-cnn", *(f"toy-maxpool-{i}" for i in (17, 18, 19))}
+
+
+# --- Chapter 2 ----------------------------------------------------------------------------------
+
+
+def ecoli_file(path: Path, n: int = 120) -> Path:
+    """A table in the layout of the published one, around the whole genome."""
+    rng = np.random.default_rng(0)
+    start = np.sort(rng.choice(4_600_000, n, replace=False))
+    table = pd.DataFrame(
+        {
+            "sequence": ["".join(rng.choice(list("ACGT"), 150)) for _ in range(n)],
+            "expression": rng.exponential(size=n),
+            "start": start,
+            "end": start + 150,
+            "name": [f"TSS_{i},{i},+" for i in range(n)],
+            "active": "active",
+        }
+    )
+    table.to_csv(path, sep="\t", header=False, index=False)
+    return path
+
+
+def test_chapter_2_trains(elsewhere, monkeypatch):
+    table = ecoli_file(elsewhere / "ecoli.tsv.gz")
+    monkeypatch.setattr("tssbook.data.promoters.fetch", lambda name: table)
+    models = trained(run("02", "TRAIN", TRAIN=True, N_GENES=150, EPOCHS=1), epochs=1)
+    assert {name: model.linear2.out_features for name, model in models.items()} == {
+        "promoter": 1,
+        "promoter-random-split": 1,
+        "promoter-one-strand": 1,
+        "promoter-tracks": 10,
+        "ecoli": 1,
+    }
+
+
+def test_chapter_2_uses_enformer(elsewhere, monkeypatch):
+    enformer_pytorch = pytest.importorskip("enformer_pytorch")
+    torch.manual_seed(0)
+    config = enformer_pytorch.EnformerConfig(
+        dim=48, depth=1, heads=2, attn_dim_key=8, output_heads={"human": 3}, target_length=16,
+        dim_divisible_by=4,
+    )  # fmt: skip
+    config.save_pretrained(elsewhere)
+    torch.save(enformer_pytorch.Enformer(config).state_dict(), elsewhere / "pytorch_model.bin")
+
+    def download(repository: str, name: str) -> Path:
+        if not (elsewhere / name).is_file():
+            raise FileNotFoundError(name)
+        return elsewhere / name
+
+    monkeypatch.setattr("tssbook.models.enformer.download", download)
+    monkeypatch.setattr("tssbook.models.enformer._LENGTH", 4096)  # not 196,608: a moment each
+    variables = run("02", "LARGE", LARGE=True, N_GENES=60, N_LARGE=16)
+    assert variables["inside"].shape == (16, 96)
+    assert -1 <= variables["large_r"] <= 1
+
+
+# --- Chapter 3 ----------------------------------------------------------------------------------
+
+
+def own_name(bigwig: str) -> str:
+    """ENCODE_CAGE_plus.bw as the chapter has it: encodecage.plus.bw."""
+    name, strand = bigwig.removesuffix(".bw").rsplit("_", 1)
+    return f"{re.sub('[_-]', '', name).lower()}.{strand}.bw"
+
+
+def test_chapter_3_builds_from_files_and_trains_on_them(elsewhere):
+    files = simulator.write_files(simulator.simulate(60, seed=3), elsewhere / "mine")
+    names = {name: own_name(name) for name in simulator.FILES}
+    names |= {"genome.fa": "hg38.fa", "genome.fa.fai": "hg38.fa.fai", "tss.tsv": "tss.tsv"}
+    for theirs, mine in names.items():
+        (files / theirs).rename(elsewhere / mine)
+    variables = run("03", "BUILD_DATASET", BUILD_DATASET=True, TRAIN=True, N_LOCI=40, EPOCHS=1)
+    own = variables["own"]
+    assert own.arrays["tracks"].shape == (60, 10, 4650)
+    assert (elsewhere / "my-loci").is_dir()
+    assert own.tables["tracks"]["file"].to_list() == variables["ten"]
+    assert set(trained(variables, epochs=1 + variables["TIDY"])) == {"simplenet"}
+    tracks = torch.from_numpy(own.arrays["tracks"][:1])
+    assert variables["to_log"](None, tracks, tracks)[1] is tracks  # logarithms already
+
+
+def test_chapter_3_trains():
+    given = {"truth": simulator.truth()}  # of a cell that looks at the shipped network
+    variables = run("03", "TRAIN", TRAIN=True, N_LOCI=40, N_TRAIN=40, EPOCHS=1, given=given)
+    models = trained(variables, epochs=1 + variables["TIDY"])
+    assert set(models) == {"simplenet", *(f"simplenet-noise-{i}" for i in (1, 2, 3))}
+
+
+# --- Chapter 4 ----------------------------------------------------------------------------------
+
+
+def procap_files(folder: Path) -> None:
+    """A genome, reads, peaks, background and mappability, under the chapter's names."""
+    files = simulator.write_files(simulator.simulate(60, seed=3), folder / "mine")
+    for theirs, mine in {
+        "genome.fa": "hg38.fa",
+        "genome.fa.fai": "hg38.fa.fai",
+        "PRO-cap_plus.bw": "procap.plus.bw",
+        "PRO-cap_minus.bw": "procap.minus.bw",
+    }.items():
+        (files / theirs).rename(folder / mine)
+    tss = pd.read_csv(files / "tss.tsv", sep="\t")
+    tss.columns = ["chrom", "tss", "strand"]
+    for name, shift in (("peaks.bed", 0), ("background.bed", 1500)):
+        start = tss["tss"] + shift
+        bed = pd.DataFrame({"chrom": tss["chrom"], "start": start, "end": start + 100})
+        bed.to_csv(folder / name, sep="\t", header=False, index=False)
+    with (
+        pyBigWig.open(str(folder / "procap.plus.bw")) as reads,
+        pyBigWig.open(str(folder / "k36.bw"), "w") as mappable,
+    ):
+        lengths = reads.chroms()
+        mappable.addHeader(list(lengths.items()))
+        for chrom, length in lengths.items():
+            mappable.addEntries([chrom] * 2, [0, 3000], ends=[2500, length], values=[1.0, 1.0])
+
+
+def test_chapter_4_cuts_windows_from_files_and_trains_on_them(elsewhere):
+    procap_files(elsewhere)
+    variables = run("04", "BUILD_DATASET", BUILD_DATASET=True, TRAIN=["procapnet"], EPOCHS=1)
+    train, valid = variables["data_set"]()
+    assert len(train.codes) + len(valid.codes) < 120  # chromosomes 8 and 9 are kept out
+    assert 0 < (~train.mappable).mean() < 0.5
+    assert train.peak.sum() == (~train.peak).sum() > 0
+    assert set(trained(variables, epochs=1)) == {"procapnet"}
+    assert variables["models"]["procapnet"][1].attrs["data"] == "own files"
+
+
+def test_chapter_4_trains():
+    variables = run("04", "TRAIN", TRAIN=True, N_LOCI=60, N_TRAIN=60, EPOCHS=1)
+    masked, naive = trained(variables, epochs=1).values()
+    assert not torch.equal(masked.fconv.weight, naive.fconv.weight)
+
+
+def test_chapter_4_uses_the_published_networks(elsewhere, monkeypatch):
+    """Seven folds out of an archive, their mean; XIST with letters as UCSC would send them."""
+    torch.manual_seed(0)
+    folds = {fold: ProCapNet(8).eval() for fold in range(7)}
+    archive = encode_archive(elsewhere / "ENCFF976FHE.tar.gz", folds)
+    letters = "".join(np.random.default_rng(0).choice(list("ACGT"), 2114))
+    fetched: dict[str, Callable] = {
+        "fetch": {"ENCFF976FHE.tar.gz": archive}.__getitem__,
+        "fetch_sequence": lambda chrom, start, end: letters[: end - start],
+    }
+    for name, stand_in in fetched.items():
+        monkeypatch.setattr(f"tssbook.data.{name}", stand_in)
+    variables = run("04", "ENCODE", ENCODE=True, N_LOCI=60)
+    assert "published" in variables["who"]
+    assert [type(reader) for reader in variables["readers"]] == [FastProCapNet] * 7
+    assert variables["dna"] == letters
+    x = variables["one_hot"]([letters])
+    proba, count = variables["read_dna"](x)
+    with torch.no_grad():
+        both = [net(x) for net in folds.values()]
+    wanted = torch.stack([procapnet.to_proba(profile) for profile, _ in both]).mean(0)
+    torch.testing.assert_close(proba, wanted, rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(count, torch.stack([c for _, c in both]).mean(0))
