@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support import read_only_folder
-from tssbook import __version__
 from tssbook.data import genome
-from tssbook.data import ucsc as ucsc_api
 from tssbook.data.fasta import Fasta
 from tssbook.data.genome import (
-    fetch_sequence,
     padding,
     read_bed,
     read_table,
@@ -196,72 +191,7 @@ def test_many_windows_of_a_block_each(fasta, monkeypatch):
     assert np.array_equal(sequences(fasta, around), whole)
 
 
-# --- a sequence by its coordinates ---------------------------------------------------------------
-
-PATH = "/getData/sequence?genome=hg38;chrom=chrM;start=0;end=10"
-ANSWER = {"genome": "hg38", "chrom": "chrM", "start": 0, "end": 10, "dna": "GATcacaggt"}
-
-
-@pytest.fixture
-def ucsc(server, cache, monkeypatch):
-    """A server that answers like UCSC's; an empty cache, no mirror."""
-    monkeypatch.setattr(ucsc_api, "UCSC", server.url(""))
-    server.files[PATH] = json.dumps(ANSWER).encode()
-    return server
-
-
-def test_from_a_file(fasta):
-    assert fetch_sequence("chr1", 5, 9, fasta=fasta) == "GTTA"
-
-
-def test_from_ucsc_once(ucsc, cache):
-    assert fetch_sequence("chrM", 0, 10) == "GATCACAGGT"
-    assert fetch_sequence("chrM", 0, 10, assembly="GRCh38") == "GATCACAGGT"
-    ((path, headers),) = ucsc.requests
-    assert path == PATH
-    assert headers["User-Agent"] == f"tssbook/{__version__}"
-    assert [p.name for p in (cache / "ucsc").iterdir()] == ["hg38_chrM_0_10.txt"]
-
-
-def test_a_damaged_copy_is_got_again(ucsc, cache):
-    (cache / "ucsc").mkdir(parents=True)
-    (cache / "ucsc" / "hg38_chrM_0_10.txt").write_text("GAT")
-    assert fetch_sequence("chrM", 0, 10) == "GATCACAGGT"
-    assert (cache / "ucsc" / "hg38_chrM_0_10.txt").read_text() == "GATCACAGGT"
-
-
-def test_a_cache_that_cannot_be_written(ucsc, monkeypatch):
-    with read_only_folder() as folder:
-        monkeypatch.setenv("TSSBOOK_CACHE", str(folder))
-        with pytest.warns(UserWarning, match="could not be kept in"):
-            assert fetch_sequence("chrM", 0, 10) == "GATCACAGGT"
-
-
-def test_pieces_come_before_ucsc(ucsc, tmp_path, monkeypatch):
-    piece = tmp_path / "pieces.fa"
-    piece.write_text(">hg19_chr7_100_108\nGATTACAT\n")
-    table = tmp_path / "pieces.tsv"
-    table.write_text(
-        "assembly\tchrom\tstart0\tend\tname\nhg19\tchr7\t100\t108\thg19_chr7_100_108\n"
-    )
-    files = {"human_chunks.tsv": table, "human_chunks.fa.gz": piece, "human_chunks.fa.gz.fai": None}
-    monkeypatch.setattr(ucsc_api, "fetch", files.__getitem__)
-    assert fetch_sequence("chr7", 101, 104, assembly="GRCh37") == "ATT"
-    assert fetch_sequence("chr7", 100, 108, assembly="hg19") == "GATTACAT"
-    assert ucsc.requests == []
-    assert fetch_sequence("chrM", 0, 10) == "GATCACAGGT"  # in no piece
-
-
-def test_pieces_of_the_mirror(mirror):
-    # The windows of human_tss.tsv were cut out of the same pieces by other means.
-    first = pd.read_csv(mirror / "human_tss.tsv", sep="\t").query("strand == '+'").iloc[0]
-    with gzip.open(mirror / "human_tss_4651bp.fa.gz", "rt") as file:
-        records = dict(r.split("\n", 1) for r in file.read().removeprefix(">").split("\n>"))
-    (wanted,) = [seq for head, seq in records.items() if head.startswith(f"{first['epd']} ")]
-    found = fetch_sequence(
-        first["chrom"], first["tss0"] - 2325, first["tss0"] + 2326, assembly=first["assembly"]
-    )
-    assert found == wanted.replace("\n", "")
+# --- real files ---------------------------------------------------------------------------------
 
 
 def test_windows_of_the_mirror(mirror):

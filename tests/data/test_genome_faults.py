@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import json
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pandas as pd
 import pytest
 
-from tests.support import file_server, refusal
-from tssbook.data import ucsc as ucsc_api
-from tssbook.data.download import MissingFile
+from tests.support import refusal
 from tssbook.data.genome import (
-    fetch_sequence,
     padding,
     read_bed,
     read_table,
@@ -144,119 +139,4 @@ def test_a_chromosome_by_another_name(tmp_path, call):
     assert message == (
         f"{path} has no chromosome 'chr1': it is called '1' there, so write all names in one way, "
         "with or without 'chr'."
-    )
-
-
-# --- a sequence by its coordinates ---------------------------------------------------------------
-
-
-class Ucsc(ThreadingHTTPServer):
-    """Gives one answer to everything."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.status, self.body = 200, b""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Ucsc
-
-    def do_GET(self) -> None:
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", str(len(self.server.body)))
-        self.end_headers()
-        self.wfile.write(self.server.body)
-
-    def log_message(self, *args: object) -> None:
-        """Keep quiet."""
-
-
-@pytest.fixture
-def ucsc(cache, monkeypatch):
-    import threading
-
-    with Ucsc() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        monkeypatch.setattr(ucsc_api, "UCSC", f"http://127.0.0.1:{server.server_port}")
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def test_ucsc_refuses(ucsc, cache):
-    ucsc.status = 400
-    ucsc.body = json.dumps(
-        {"error": "can not find chrom='chrMX'", "statusCode": 400, "statusMessage": "Bad Request"}
-    ).encode()
-    message = refusal(lambda: fetch_sequence("chrMX", 0, 10))
-    assert message.startswith(
-        f"UCSC refuses {ucsc_api.UCSC}/getData/sequence?genome=hg38;chrom=chrM"
-    )
-    assert "(can not find chrom='chrMX'); wanted" in message
-    assert not (cache / "ucsc").exists()
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "wanted"),
-    [
-        (200, b'{"dna": "GATTA', "("),
-        (200, b"", "("),
-        (200, b"<html>", "("),
-        (200, b"\xff", "("),
-        (200, b"[]", "(the answer has no 'dna')"),
-        (200, b'{"dna": ["GAT"]}', "(the answer has no 'dna')"),
-        (200, b'{"dna": "G T"}', "(the answer has no 'dna')"),
-        (200, b'{"dna": "GATT"}', "(it gave 4 bases of 10)"),
-        (400, b"Bad Request", "(HTTP 400 Bad Request)"),
-        (400, b"[]", "(HTTP 400 Bad Request)"),
-        (500, b"", "(HTTP 500 Internal Server Error)"),
-        (503, b'{"error": "come back later"}', "(HTTP 503: come back later)"),
-    ],
-)
-def test_ucsc_gives_something_else(ucsc, cache, status, body, wanted):
-    ucsc.status, ucsc.body = status, body
-    message = refusal(lambda: fetch_sequence("chrM", 0, 10), MissingFile)
-    assert wanted in message
-    assert message.startswith("The sequence is in no file at hand, and http")
-    assert message.endswith("name a FASTA file of the genome with fasta=, or try again later.")
-    assert not (cache / "ucsc").exists()
-
-
-def test_an_answer_that_breaks_off(cache, monkeypatch):
-    with file_server() as server:
-        monkeypatch.setattr(ucsc_api, "UCSC", server.url(""))
-        path = "/getData/sequence?genome=hg38;chrom=chrM;start=0;end=10"
-        server.files[path] = b'{"dna": "GATCACAGGT"}'
-        server.cut_after = 8
-        message = refusal(lambda: fetch_sequence("chrM", 0, 10), MissingFile)
-    assert "did not give it (" in message
-
-
-def test_no_network(cache, monkeypatch):
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
-        port = server.server_port  # nobody answers there after this
-    monkeypatch.setattr(ucsc_api, "UCSC", f"http://127.0.0.1:{port}")
-    assert "refused" in refusal(lambda: fetch_sequence("chrM", 0, 10), MissingFile).lower()
-
-
-@pytest.mark.parametrize(("start", "end"), [(-1, 5), (5, 5), (7, 5)])
-def test_no_interval(cache, start, end):
-    message = refusal(lambda: fetch_sequence("chrM", start, end))
-    assert message == f"The interval is chrM:{start}-{end}; wanted 0 <= start < end."
-
-
-@pytest.mark.parametrize(
-    ("chrom", "assembly"), [("../x", "hg38"), ("chr1;x=1", "hg38"), ("chr1", "a/b"), ("", "hg38")]
-)
-def test_names_that_are_none(cache, chrom, assembly):
-    message = refusal(lambda: fetch_sequence(chrom, 0, 5, assembly=assembly))
-    assert "is no name of an assembly or chromosome" in message
-
-
-def test_outside_of_the_file(tmp_path):
-    path = tmp_path / "genome.fa"
-    path.write_text(">chr1\nGATTACA\n")
-    assert "chr1:5-9; wanted a piece of chr1, which has 7 bp" in refusal(
-        lambda: fetch_sequence("chr1", 5, 9, fasta=path)
     )
