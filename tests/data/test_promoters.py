@@ -1,4 +1,4 @@
-"""datasets: splits, the join and its report, promoters from files; what is refused."""
+"""Splits, the join of genes and expression and its report, promoters; what is refused."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 
 from tests.support import refusal
 from tssbook.data.promoters import (
-    drop_uncertain,
     ecoli_promoters,
     join_expression,
     load_promoters,
     read_expression,
 )
 from tssbook.data.splits import split_at_random, split_by_block, split_by_chromosome
-from tssbook.sequence import codes, decode, one_hot, one_hot_codes
+from tssbook.sequence import decode
 
 # --- splits -------------------------------------------------------------------------------------
 
@@ -34,25 +33,23 @@ def test_by_chromosome():
 @pytest.mark.parametrize(
     ("valid", "test", "wanted"),
     [
-        (["chr3"], ["chr2"], "No row is on 'chr3' (valid): it has chr1, chr2."),
-        (["chr1"], ["2"], "No row is on '2' (test): it is called 'chr2' there"),
-        (["chr1"], ["chr1"], "chr1 is in valid and in test"),
-        (["chr1"], ["chr2"], "The parts have 0, 1 and 1 rows; wanted some for train too."),
-        ([], ["chr2"], "The parts have 1, 0 and 1 rows; wanted some for valid too."),
-        (["chr1"], [], "wanted some for test too."),
+        (["chr3"], ["chr2"], ["'chr3'", "valid", "chr1, chr2"]),
+        (["chr1"], ["2"], ["'2'", "test", "'chr2'"]),
+        (["chr1"], ["chr1"], ["chr1", "valid", "test"]),
+        (["chr1"], ["chr2"], ["0, 1 and 1 rows", "train"]),
+        ([], ["chr2"], ["1, 0 and 1 rows", "valid"]),
+        (["chr1"], [], ["1, 1 and 0 rows", "test"]),
     ],
 )
 def test_by_chromosome_refused(valid, test, wanted):
     message = refusal(lambda: split_by_chromosome(["chr1", "chr2"], valid, test))
-    if wanted.startswith("wanted") or "0, 1 and 1" in wanted:
-        assert message.endswith(wanted)
-    else:
-        assert message.startswith(wanted)
+    assert all(words in message for words in wanted)
 
 
 def test_one_string_is_no_list_of_chromosomes():
     message = refusal(lambda: split_by_chromosome(["a", "b"], "a", ["b"]), TypeError)
-    assert message == "valid is 'a'; wanted a list of names: ['a']."
+    assert "'a'" in message
+    assert "['a']" in message
 
 
 def test_at_random():
@@ -69,13 +66,11 @@ def test_at_random():
     "fractions", [(0.8, 0.2), (0.8, 0.2, 0.1), (0.9, 0.1, 0.0), (1.2, -0.1, -0.1)]
 )
 def test_fractions_refused(fractions):
-    assert "wanted three above 0 that add up to 1" in refusal(
-        lambda: split_at_random(100, 0, fractions)
-    )
+    assert str(fractions) in refusal(lambda: split_at_random(100, 0, fractions))
 
 
 def test_too_few_rows_for_three_parts():
-    assert refusal(lambda: split_at_random(3, 0)).startswith("The parts have 2, 1 and 0 rows")
+    assert "2, 1 and 0 rows" in refusal(lambda: split_at_random(3, 0))
 
 
 def test_by_block():
@@ -106,12 +101,12 @@ def test_blocks_never_overlap(start, length):
 
 
 def test_blocks_too_close():
-    assert "rows; wanted some for" in refusal(lambda: split_by_block(range(20), 100))
+    assert "16, 0 and 0 rows" in refusal(lambda: split_by_block(range(20), 100))
 
 
 def test_block_without_a_start():
     start = pd.Series([1, None, 3], dtype="Int64")
-    assert refusal(lambda: split_by_block(start, 5)).startswith("A start is missing")
+    assert "start is missing" in refusal(lambda: split_by_block(start, 5))
 
 
 # --- genes and their expression ------------------------------------------------------------------
@@ -164,20 +159,22 @@ def test_no_gene_in_common():
     message = refusal(
         lambda: join_expression(gene_table(("ENSG1.4", 1)), expression_table(ENSG1=1))
     )
-    assert message.startswith("No gene has an expression (no gene of this name: 1; no expression:")
+    assert "no gene of this name: 1" in message
+    assert "no expression: 1" in message
 
 
 @pytest.mark.parametrize("column", ["gene", "expression"])
 def test_join_without_a_column(column):
     table = expression_table(a=1.0).drop(columns=column)
     message = refusal(lambda: join_expression(gene_table(("a", 1)), table))
-    assert f"has no column {column!r}" in message
+    assert repr(column) in message
 
 
 def test_join_without_names():
     genes = gene_table(("a", 1)).drop(columns="name")
     message = refusal(lambda: join_expression(genes, expression_table(a=1.0)))
-    assert message.startswith("The table has no column 'name': it has chrom, start, end")
+    assert "'name'" in message
+    assert "chrom, start, end" in message
 
 
 def test_read_expression(tmp_path):
@@ -192,9 +189,23 @@ def test_read_expression_refuses_words(tmp_path):
     path = tmp_path / "expression.tsv"
     path.write_text("gene\texpression\na\t1\nb\thigh\n")
     message = refusal(lambda: read_expression(path))
-    assert message == f"Line 3 of {path} has the expression 'high'; wanted a number, or NA."
+    assert f"Line 3 of {path}" in message
+    assert "'high'" in message
     path.write_text("gene,expression\na,1\n")
-    assert "has no column 'gene'" in refusal(lambda: read_expression(path))
+    message = refusal(lambda: read_expression(path))
+    assert "'gene'" in message
+    assert "gene,expression" in message
+
+
+def test_read_expression_checks_a_table_too():
+    table = expression_table(a=1 / 3, b=np.nan, c=-1e-300).assign(other=0)
+    found = read_expression(table)
+    assert found["expression"].tolist()[::2] == [1 / 3, -1e-300]
+    assert list(found) == ["gene", "expression"]
+    message = refusal(
+        lambda: read_expression(table.astype({"expression": object}).replace(1 / 3, "x"))
+    )
+    assert "'x'" in message
 
 
 # --- promoters from files -------------------------------------------------------------------------
@@ -235,9 +246,7 @@ def test_load_promoters(files):
 
 
 def test_load_promoters_from_tables(files):
-    genes = pd.DataFrame(
-        {"chrom": ["chr1"], "tss": [6], "strand": ["+"], "name": ["plus"], "family": [7]}
-    )
+    genes = gene_table(("plus", 6)).assign(family=7)
     promoters = load_promoters(files["genome.fa"], genes, expression_table(plus=1.0), length=4)
     assert decode(promoters.x) == ["GTAC"]
     assert promoters.genes["family"].tolist() == [7]
@@ -246,29 +255,12 @@ def test_load_promoters_from_tables(files):
 def test_a_wrong_genome_is_all_n(files):
     files["genome.fa"].write_text(">chr1\nN\n")
     message = refusal(lambda: load_promoters(*files.values(), length=4))
-    assert message.startswith("Each of the 5 sequences has more than 10% N")
-
-
-def test_drop_uncertain():
-    encoded = codes(["ACGT", "ACNN", "NNNN", "NCGT"])
-    kept, report = drop_uncertain(encoded, list("abcd"), np.array([0, 0, 1, 0]), max_n=0.25)
-    assert kept.tolist() == [True, False, False, True]
-    assert report.values.tolist() == [
-        ["b", "50% N, of which 0 bp outside the chromosome"],
-        ["c", "100% N, of which 1 bp outside the chromosome"],
-    ]
+    assert "5 sequences has more than 10% N" in message
 
 
 @pytest.mark.parametrize("max_n", [-0.1, 1.1, float("nan")])
-def test_max_n_refused(max_n):
-    assert f"max_n is {max_n}; wanted a share" in refusal(
-        lambda: drop_uncertain(codes(["ACGT"]), ["a"], np.zeros(1, int), max_n)
-    )
-
-
-def test_one_hot_codes():
-    seqs = ["GATTACAN", "NNACGTTT"]
-    assert torch.equal(one_hot_codes(codes(seqs)), one_hot(seqs, dtype=torch.int8))
+def test_max_n_refused(files, max_n):
+    assert str(max_n) in refusal(lambda: load_promoters(*files.values(), length=4, max_n=max_n))
 
 
 # --- E. coli ------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The chapters' data sets: genes joined with what was measured, cut into training and test.
+"""Chapter 2's data sets: promoters joined with what was measured.
 
 Nothing gets lost in silence here: whatever leaves a gene out says so in a report, a table with the
 gene and the reason.
@@ -6,9 +6,8 @@ gene and the reason.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,27 +16,20 @@ from torch import Tensor
 
 from tssbook.data.download import fetch
 from tssbook.data.fasta import Fasta
-from tssbook.data.genome import padding, read_bed, read_table, sequences, windows
+from tssbook.data.genome import padding, sequences, windows
+from tssbook.data.tables import read_bed, read_table
 from tssbook.sequence import one_hot_codes
 
-__all__ = [
-    "Promoters",
-    "drop_uncertain",
-    "ecoli_promoters",
-    "join_expression",
-    "load_promoters",
-    "read_expression",
-]
+__all__ = ["Promoters", "ecoli_promoters", "join_expression", "load_promoters", "read_expression"]
 
 
-# --- splits ----------------------------------------------------------------------------------
+def read_expression(source: pd.DataFrame | str | Path) -> pd.DataFrame:
+    """Read the expression of genes from a file, or check a table of it.
 
-
-# --- genes and their expression ---------------------------------------------------------------
-
-
-def read_expression(path: str | Path) -> pd.DataFrame:
-    """Read a tab-separated table with the columns ``gene`` and ``expression``.
+    Parameters
+    ----------
+    source
+        A tab-separated file with the columns ``gene`` and ``expression``, or a table.
 
     Returns
     -------
@@ -49,16 +41,9 @@ def read_expression(path: str | Path) -> pd.DataFrame:
     ValueError
         A column is missing, or a value is no number; the message names the line.
     """
-    table = read_table(path, ["gene", "expression"])
-    text = table["expression"].str.strip()
-    values = pd.to_numeric(text, errors="coerce")
-    wrong = values.isna() & ~text.str.lower().isin(["", "na", "nan"])
-    if wrong.any():
-        line = wrong.idxmax()
-        raise ValueError(
-            f"Line {line} of {path} has the expression {text[line]!r}; wanted a number, or NA."
-        )
-    return pd.DataFrame({"gene": table["gene"], "expression": values}).reset_index(drop=True)
+    columns = ["gene", "expression"]
+    table = read_table(source, columns, numbers=["expression"])
+    return table[columns].reset_index(drop=True)
 
 
 def join_expression(
@@ -72,9 +57,9 @@ def join_expression(
     Parameters
     ----------
     genes
-        A table with ``name``, such as :func:`tssbook.data.genome.read_bed` returns.
+        A table with ``name``, such as :func:`tssbook.data.read_bed` returns.
     expression
-        A table with ``gene`` and ``expression``, or the path of one.
+        A file or table for :func:`read_expression`.
 
     Returns
     -------
@@ -87,17 +72,10 @@ def join_expression(
     Raises
     ------
     ValueError
-        A column is missing, or no gene has an expression.
+        A column is missing, a value is no number, or no gene has an expression.
     """
-    if not isinstance(expression, pd.DataFrame):
-        expression = read_expression(expression)
-    for table, column in ((genes, "name"), (expression, "gene"), (expression, "expression")):
-        if column not in table:
-            raise ValueError(
-                f"The table has no column {column!r}: it has {', '.join(map(str, table))}."
-            )
-    genes = genes.drop_duplicates()
-    values = expression[["gene", "expression"]].drop_duplicates().set_index("gene")["expression"]
+    genes = read_table(genes, ["name"]).drop_duplicates()
+    values = read_expression(expression).drop_duplicates().set_index("gene")["expression"]
     reasons = {
         "listed twice with different values": values.index[values.index.duplicated()],
         "expression is not a number": values.index[~np.isfinite(values)],
@@ -118,11 +96,7 @@ def join_expression(
     return joined.assign(expression=values.loc[joined["name"]].to_numpy(np.float64)), report
 
 
-# --- Chapter 2 --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Promoters:
+class Promoters(NamedTuple):
     """Promoters and the expression of their genes.
 
     Attributes
@@ -144,9 +118,9 @@ class Promoters:
 
 
 def load_promoters(
-    fasta: str | Path | Fasta,
-    genes: str | Path | pd.DataFrame,
-    expression: str | Path | pd.DataFrame,
+    fasta: Fasta | str | Path,
+    genes: pd.DataFrame | str | Path,
+    expression: pd.DataFrame | str | Path,
     *,
     length: int = 2000,
     max_n: float = 0.1,
@@ -156,14 +130,14 @@ def load_promoters(
     Parameters
     ----------
     fasta
-        The genome.
+        The genome: a file, or an opened one.
     genes
-        BED file or table of genes, with names and strands.
+        A BED file or table with names and strands, for :func:`tssbook.data.read_bed`.
     expression
-        Tab-separated file or table with ``gene`` and ``expression``.
-    length
+        A file or table for :func:`read_expression`.
+    length : int, default 2000
         Bases upstream of the TSS.
-    max_n
+    max_n : float, default 0.1
         A promoter with a larger share of N, or of positions outside the chromosome, is dropped
         and reported.
 
@@ -174,67 +148,37 @@ def load_promoters(
     Raises
     ------
     ValueError
-        A file or table is not as it should be, or nothing is left.
-    """
-    fasta = fasta if isinstance(fasta, Fasta) else Fasta(fasta)
-    genes = genes if isinstance(genes, pd.DataFrame) else read_bed(genes)
-    joined, lost = join_expression(genes, expression)
-    upstream = windows(joined, before=length, after=0)
-    encoded = sequences(fasta, upstream)
-    joined = joined.assign(padded=padding(fasta, upstream))
-    kept, uncertain = drop_uncertain(encoded, joined["name"], joined["padded"].to_numpy(), max_n)
-    joined = joined[kept].reset_index(drop=True)
-    return Promoters(
-        x=one_hot_codes(encoded[kept]),
-        y=torch.from_numpy(joined["expression"].to_numpy(np.float32)),
-        genes=joined,
-        report=pd.concat([lost, uncertain], ignore_index=True),
-    )
-
-
-def drop_uncertain(
-    codes: np.ndarray, names: Sequence[str], padded: np.ndarray, max_n: float
-) -> tuple[np.ndarray, pd.DataFrame]:
-    """Find the sequences with too much N.
-
-    Parameters
-    ----------
-    codes
-        ``(N, L)``, as :func:`tssbook.data.genome.sequences` returns them.
-    names
-        Name of each row, for the report.
-    padded
-        Positions of each row outside the chromosome, for the report.
-    max_n
-        Largest share of N to keep, 0 to 1; positions outside count as N.
-
-    Returns
-    -------
-    kept : numpy.ndarray
-        ``(N,)`` bool.
-    report : pandas.DataFrame
-        ``gene`` and ``reason`` of the others.
-
-    Raises
-    ------
-    ValueError
-        ``max_n`` is no share, or no sequence is left.
+        A file or table is not as it should be, ``max_n`` is no share, or nothing is left.
     """
     if not 0 <= max_n <= 1:
         raise ValueError(f"max_n is {max_n}; wanted a share between 0 and 1.")
-    share = (codes > 3).mean(axis=1)
+    fasta = Fasta.of(fasta)
+    joined, lost = join_expression(read_bed(genes), expression)
+    upstream = windows(joined, before=length, after=0)
+    encoded = sequences(fasta, upstream)
+    share = (encoded > 3).mean(axis=1)
     kept = share <= max_n
     if not kept.any():
         raise ValueError(
             f"Each of the {len(kept)} sequences has more than {max_n:.0%} N; wanted some with "
             "less: is it the right genome?"
         )
-    lost = zip(np.asarray(names)[~kept], share[~kept], padded[~kept], strict=True)
-    rows = [(name, f"{n:.0%} N, of which {p} bp outside the chromosome") for name, n, p in lost]
-    return kept, pd.DataFrame(rows, columns=["gene", "reason"])
-
-
-# --- E. coli ----------------------------------------------------------------------------------
+    joined = joined.assign(padded=padding(fasta, upstream))
+    uncertain = pd.DataFrame(
+        {
+            "gene": joined["name"],
+            "reason": [
+                f"{n:.0%} N, of which {outside} bp outside the chromosome"
+                for n, outside in zip(share, joined["padded"], strict=True)
+            ],
+        }
+    )
+    return Promoters(
+        x=one_hot_codes(encoded[kept]),
+        y=torch.from_numpy(joined["expression"].to_numpy(np.float32)[kept]),
+        genes=joined[kept].reset_index(drop=True),
+        report=pd.concat([lost, uncertain[~kept]], ignore_index=True),
+    )
 
 
 def ecoli_promoters() -> pd.DataFrame:
