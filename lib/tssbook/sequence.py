@@ -23,6 +23,7 @@ __all__ = [
     "AMBIGUOUS",
     "codes",
     "decode",
+    "encode_bytes",
     "kmers",
     "one_hot",
     "one_hot_codes",
@@ -91,6 +92,14 @@ def codes(seqs: Sequences) -> np.ndarray:
     for rows, block in _blocks(strings, length):
         encoded[rows] = block
     return encoded[0] if isinstance(seqs, str) else encoded
+
+
+def encode_bytes(text: bytes) -> np.ndarray:
+    """Encode the bytes of a file's letters, ``(L,)`` ``uint8``: codes, and above 4 what is no DNA.
+
+    Unlike :func:`codes` it refuses nothing: who reads the file can say where the letter stands.
+    """
+    return np.frombuffer(text.translate(_TABLE), dtype=np.uint8)
 
 
 def one_hot(

@@ -1,4 +1,4 @@
-"""fasta: the index by hand, pieces across lines and ends, BGZF, and pyfaidx as the reference."""
+"""fasta: the index by hand, pieces across lines and ends, BGZF, and pyfaidx's own reading."""
 
 from __future__ import annotations
 
@@ -75,6 +75,12 @@ def test_outside_is_n_and_so_is_r(small, start, wanted):
     assert Fasta(small).codes(["chr1"], [start], 5).tolist() == codes([wanted]).tolist()
 
 
+def test_of_opens_a_path_once(small):
+    fasta = Fasta.of(small)
+    assert Fasta.of(fasta) is fasta
+    assert fasta.lengths == Fasta.of(str(small)).lengths
+
+
 def test_longer_than_the_chromosome(small):
     assert Fasta(small).codes(["chr2"], [-1], 6).tolist() == codes(["NGGGNN"]).tolist()
 
@@ -89,7 +95,7 @@ def test_letters_keep_iupac_codes(small):
 
 def test_windows_line_ends_and_no_last_break(tmp_path):
     path = tmp_path / "genome.fa"
-    path.write_bytes(b">a\r\nGAT\r\nTAC\r\nA\r\n\r\n>b\r\nCC")
+    path.write_bytes(b">a\r\nGAT\r\nTAC\r\nA\r\n>b\r\nCC")
     for _ in range(2):  # made, then read
         fasta = Fasta(path)
         assert fasta.lengths == {"a": 7, "b": 2}
@@ -113,10 +119,11 @@ def test_an_older_index_is_good_if_it_fits(small):
     assert Fasta(small).letters("chr2", 0, 3) == "GGG"
 
 
-def test_a_folder_that_cannot_be_written():
-    with read_only_folder({"genome.fa": SMALL}) as folder:
-        assert Fasta(folder / "genome.fa").letters("chr1", 3, 6) == "TAC"
-        assert [path.name for path in folder.iterdir()] == ["genome.fa"]
+@pytest.mark.parametrize(("name", "content"), [("genome.fa", SMALL), ("genome.fa.gz", bgzf(SMALL))])
+def test_a_folder_that_cannot_be_written(name, content):
+    with read_only_folder({name: content}) as folder:
+        assert Fasta(folder / name).letters("chr1", 3, 6) == "TAC"
+        assert [path.name for path in folder.iterdir()] == [name]
 
 
 @settings(max_examples=40, deadline=None)
@@ -134,16 +141,24 @@ def test_the_same_as_pyfaidx(tmp_path_factory, seqs, width, data):
     ]
     path.write_text("\n".join(lines) + data.draw(st.sampled_from(["", "\n"])))
     ours = Fasta(path)
-    index = path.with_name("genome.fa.fai")
-    text = index.read_text()
-    index.unlink()
+    assert ours.lengths == {f"s{i}": len(seq) for i, seq in enumerate(seqs)}
+    row = data.draw(st.integers(0, len(seqs) - 1))
+    start = data.draw(st.integers(0, len(seqs[row]) - 1))
+    end = data.draw(st.integers(start + 1, len(seqs[row])))
     with pyfaidx.Fasta(str(path)) as theirs:
-        columns = [line.split("\t")[:4] for line in text.splitlines()]
-        assert columns == [line.split("\t")[:4] for line in index.read_text().splitlines()]
-        row = data.draw(st.integers(0, len(seqs) - 1))
-        start = data.draw(st.integers(0, len(seqs[row]) - 1))
-        end = data.draw(st.integers(start + 1, len(seqs[row])))
         wanted = str(theirs[f"s{row}"][start:end]).upper()
-        assert wanted == seqs[row][start:end].upper()
-        assert ours.letters(f"s{row}", start, end) == wanted
-    Fasta(path)  # with the index of pyfaidx
+    assert wanted == seqs[row][start:end].upper()
+    assert ours.letters(f"s{row}", start, end) == wanted
+    assert np.array_equal(ours.codes([f"s{row}"], [start], end - start)[0], codes(wanted))
+
+
+def test_blocks_that_break_a_line_anywhere(tmp_path):
+    rng = np.random.default_rng(0)
+    text = "".join(rng.choice(list("ACGTN"), 500))
+    lines = "\n".join(text[i : i + 60] for i in range(0, 500, 60))
+    path = tmp_path / "genome.fa.gz"
+    path.write_bytes(bgzf(f">a\nGATTACA\n>b\n{lines}\n".encode(), size=33))
+    starts = rng.integers(-50, 500, 40)  # in no order
+    padded = "N" * 50 + text + "N" * 50
+    wanted = codes([padded[s + 50 : s + 100] for s in starts.tolist()])
+    assert np.array_equal(Fasta(path).codes(["b"] * 40, starts, 50), wanted)

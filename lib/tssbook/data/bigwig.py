@@ -9,7 +9,7 @@ works outside Python's global lock (pyBigWig and pybigtools work inside it).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,9 @@ import numpy as np
 from tssbook.data.fasta import known
 
 __all__ = ["BigWigs"]
+
+
+_KINDS = ("min", "max", "sum")
 
 
 class Summary(NamedTuple):
@@ -52,21 +55,17 @@ class BigWigs:
     ------
     FileNotFoundError
         There is no such file.
-    TypeError
-        ``paths`` is one path.
     ValueError
-        There is no path, a file is no bigWig or holds values of both signs, or the files of two
-        strands are not in mirror order.
+        ``paths`` is no list or empty, a file is no bigWig or holds values of both signs, or the
+        files of two strands are not in mirror order.
     """
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
         import figwig
 
-        if isinstance(paths, str | Path):
-            raise TypeError(f"The bigWigs are {str(paths)!r}; wanted a list of files, one a track.")
+        if isinstance(paths, str | Path) or not len(paths):
+            raise ValueError(f"The bigWigs are {paths!r}; wanted a list of files, one a track.")
         self.paths = [Path(path) for path in paths]
-        if not self.paths:
-            raise ValueError("There are no bigWig files; wanted one or more, one a track.")
         for path in self.paths:
             if not path.is_file():
                 raise FileNotFoundError(f"There is no file {path}; wanted a bigWig file.")
@@ -75,6 +74,11 @@ class BigWigs:
         self.lengths: list[dict[str, int]] = [reader.chrom_sizes for reader in self._readers]
         self.summaries = [_summary(path) for path in self.paths]
         self.negative = [summary.low < 0 for summary in self.summaries]
+
+    @classmethod
+    def of(cls, bigwigs: BigWigs | Sequence[str | Path]) -> BigWigs:
+        """Open paths; opened files are given back as they are."""
+        return bigwigs if isinstance(bigwigs, cls) else cls(bigwigs)
 
     def __len__(self) -> int:
         """Return the number of tracks."""
@@ -95,13 +99,11 @@ class BigWigs:
         ValueError
             The message names the file and the chromosome.
         """
-        for path, found in zip(self.paths, self.lengths, strict=True):
-            for chrom, length in lengths.items():
-                if chrom not in found:
-                    raise ValueError(f"{path} has no chromosome {chrom!r}: {known(chrom, found)}.")
-                if found[chrom] != length:
+        for chrom, length in lengths.items():
+            for path, found in zip(self.paths, self._lengths_of(chrom), strict=True):
+                if found != length:
                     raise ValueError(
-                        f"{path} has {found[chrom]:,} bp for {chrom}, and {where} has {length:,}; "
+                        f"{path} has {found:,} bp for {chrom}, and {where} has {length:,}; "
                         "wanted both of one assembly."
                     )
 
@@ -130,44 +132,31 @@ class BigWigs:
         """
         import figwig
 
-        chroms = np.asarray(chroms, dtype=str)
-        starts = np.asarray(starts, dtype=np.int64)
-        ends = np.empty((len(self), len(starts)), np.int64)
-        for track, (path, found) in enumerate(zip(self.paths, self.lengths, strict=True)):
-            if missing := sorted(set(chroms.tolist()) - set(found)):
-                raise ValueError(
-                    f"{path} has no chromosome {missing[0]!r}: {known(missing[0], found)}."
-                )
-            ends[track] = [found[chrom] for chrom in chroms.tolist()]
-        if len(starts) == 0:
-            return np.zeros((0, len(self), length), np.float32)
+        chroms, starts = np.asarray(chroms, dtype=str), np.asarray(starts, dtype=np.int64)
+        shortest = {chrom: min(self._lengths_of(chrom)) for chrom in np.unique(chroms).tolist()}
+        ends = np.array([shortest[chrom] for chrom in chroms.tolist()], dtype=np.int64)
         tracks = figwig.read_bigwig(self._readers, chroms, starts.clip(0), length, n_jobs=-1)
-        for row in np.flatnonzero((starts < 0) | (starts + length > ends.min(axis=0))):
-            _move(tracks[row], int(starts[row]), ends[:, row])
+        for row in np.flatnonzero((starts < 0) | (starts + length > ends)):
+            before = min(max(-int(starts[row]), 0), length)
+            inside = np.nan_to_num(tracks[row, :, : length - before])  # past the end is NaN
+            tracks[row] = np.pad(inside, ((0, 0), (before, 0)))
         for track in np.flatnonzero(self.negative):
             np.abs(tracks[:, track], out=tracks[:, track])
         return tracks
 
-    def total(
-        self, track: int, chroms: Sequence[str], starts: Sequence[int], ends: Sequence[int]
-    ) -> float:
-        """Add up what one file holds in intervals, without a sign."""
+    def total(self, track: int, places: Iterable[tuple[str, int, int]]) -> float:
+        """Add up what one file holds in intervals ``(chrom, start, end)``, without a sign."""
         import pyBigWig
 
         with pyBigWig.open(str(self.paths[track])) as file:
-            places = zip(chroms, map(int, starts), map(int, ends), strict=True)
             sums = [file.stats(*place, type="sum", exact=True)[0] for place in places]
         return abs(float(np.nansum([value or 0.0 for value in sums])))
 
-
-def _move(window: np.ndarray, start: int, ends: np.ndarray) -> None:
-    """Put a window ``(T, L)`` that was read from ``max(start, 0)`` to its place, 0 outside."""
-    length = window.shape[1]
-    before = min(max(-start, 0), length)
-    window[:, before:] = window[:, : length - before].copy()
-    window[:, :before] = 0
-    for values, end in zip(window, ends.tolist(), strict=True):
-        values[min(max(end - start, 0), length) :] = 0
+    def _lengths_of(self, chrom: str) -> list[int]:
+        for path, found in zip(self.paths, self.lengths, strict=True):
+            if chrom not in found:
+                raise ValueError(f"{path} has no chromosome {chrom!r}: {known(chrom, found)}.")
+        return [found[chrom] for found in self.lengths]
 
 
 def _summary(path: Path) -> Summary:
@@ -178,19 +167,16 @@ def _summary(path: Path) -> Summary:
     """
     import pyBigWig
 
-    found: dict[str, list[float]] = {"min": [], "max": [], "sum": []}
     with pyBigWig.open(str(path)) as file:
-        for chrom in file.chroms():
-            for kind, values in found.items():
-                value = file.stats(chrom, type=kind)[0]
-                values += [] if value is None or math.isnan(value) else [value]
-    low, high = min(found["min"], default=0.0), max(found["max"], default=0.0)
+        found = [[file.stats(c, type=kind)[0] for c in file.chroms()] for kind in _KINDS]
+    lows, highs, sums = (np.nan_to_num(np.array(values, dtype=np.float64)) for values in found)
+    low, high = lows.min(initial=0), highs.max(initial=0)
     if low < 0 < high:
         raise ValueError(
             f"{path} holds values from {low:g} to {high:g}; wanted one sign, as reads of one "
             "strand have (a minus before all of them is welcome)."
         )
-    return Summary(low, high, math.fsum(found["sum"]))
+    return Summary(float(low), float(high), math.fsum(sums))
 
 
 def _require_mirror_order(names: Sequence[str]) -> None:

@@ -7,28 +7,20 @@ strand. Their values are replaced by another track's, scaled, or by 0.
 from __future__ import annotations
 
 import warnings
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from tssbook.data.bigwig import BigWigs
-from tssbook.data.tables import NoIntervals, read_bed
+from tssbook.data.tables import read_bed
 
 __all__ = ["CAGE_FACTOR", "Blacklist", "cage_blacklists"]
 
 CAGE_FACTOR = 0.61357  # from ENCODE's CAGE to FANTOM's, as Puffin's training has it
 _MANY = 2.0  # so much more on the other strand is no chance
-
-
-class _Places(NamedTuple):
-    """Parts of windows: the window's row, and the first and last base + 1 within it."""
-
-    row: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
 
 
 class Blacklist:
@@ -66,22 +58,22 @@ class Blacklist:
         replace_by: Sequence[int] | None = None,
         factor: float = 1.0,
     ) -> None:
-        self.path = Path(path)
+        self.path, self.factor = Path(path), factor
         self.tracks = None if tracks is None else list(tracks)
         self.replace_by = None if replace_by is None else list(replace_by)
-        self.factor = factor
-        if self.replace_by is not None and (
-            self.tracks is None
-            or len(self.tracks) != len(self.replace_by)
-            or set(self.tracks) & set(self.replace_by)
-        ):
+        changed, by = set(self.tracks or ()), self.replace_by
+        if by is not None and (len(by) != len(self.tracks or ()) or changed & set(by)):
             raise ValueError(
-                f"Tracks {self.tracks} are to be replaced by {self.replace_by}; wanted as many of "
-                "the one as of the other, and none in both."
+                f"Tracks {self.tracks} are to be replaced by {by}; wanted as many of the one as of "
+                "the other, and none in both."
             )
-        table = _read(self.path)
+        table = read_bed(self.path)
         self.strands = set(table["strand"]) - {"."} if "strand" in table else set()
         self.intervals = _merged(table)
+        self._ends = {  # starts and ends by chromosome, both ascending
+            chrom: (listed["start"].tolist(), listed["end"].tolist())
+            for chrom, listed in self.intervals.groupby("chrom")
+        }
 
     def require(self, n_tracks: int) -> None:
         """Refuse indices that are no tracks.
@@ -108,15 +100,16 @@ class Blacklist:
             Where each window begins.
         """
         changed = slice(None) if self.tracks is None else self.tracks
-        places = self._places(chroms, starts, tracks.shape[2])
-        for row, first, last in zip(*(part.tolist() for part in places), strict=True):
-            here = tracks[row, :, first:last]
+        for row, start, first, last in self._overlaps(chroms, starts, tracks.shape[2]):
+            here = tracks[row, :, first - start : last - start]
             here[changed] = 0 if self.replace_by is None else here[self.replace_by] * self.factor
 
     def counts(self, chroms: Sequence[str], starts: Sequence[int], length: int) -> np.ndarray:
         """Count the positions of each window that are in the list, ``(N,)``."""
-        row, first, last = self._places(chroms, starts, length)
-        return np.bincount(row, last - first, minlength=len(starts)).astype(np.int64)
+        counts = np.zeros(len(starts), np.int64)
+        for row, _, first, last in self._overlaps(chroms, starts, length):
+            counts[row] += last - first
+        return counts
 
     def warn_of_other_strand(
         self, bigwigs: BigWigs, chroms: Sequence[str], starts: Sequence[int], length: int
@@ -126,19 +119,12 @@ class Blacklist:
         A place is listed because of what its strand holds. If the mirror track holds more than
         twice as much in all listed places of these windows, the list is probably the other one.
         """
-        places = self._places(chroms, starts, length)
-        begins = np.asarray(starts, dtype=np.int64)[places.row]
-        found = pd.DataFrame({
-            "chrom": np.asarray(chroms, dtype=object)[places.row],
-            "start": begins + places.first, "end": begins + places.last,
-        })  # fmt: skip
-        found = _merged(found) if len(found) else found
+        chroms = list(chroms)
+        found = self._overlaps(chroms, starts, length)
+        places = {(chroms[row], max(first, 0), last) for row, _, first, last in found}
         for track in self.tracks or ():
             mirror = len(bigwigs) - 1 - track
-            here, there = (
-                bigwigs.total(t, found["chrom"], found["start"], found["end"])
-                for t in (track, mirror)
-            )
+            here, there = (bigwigs.total(t, places) for t in (track, mirror))
             if there > _MANY * here:
                 warnings.warn(
                     f"The blacklist {self.path} changes track {track}, but its places hold "
@@ -147,29 +133,15 @@ class Blacklist:
                     stacklevel=3,
                 )
 
-    def _places(self, chroms: Sequence[str], starts: Sequence[int], length: int) -> _Places:
-        """Find where the list's intervals lie in windows."""
-        starts = np.asarray(starts, dtype=np.int64)
-        none = _Places(*(np.zeros(0, np.int64) for _ in _Places._fields))
-        parts = [none, *self._on_each_chromosome(np.asarray(chroms, object), starts, length)]
-        return _Places(*map(np.concatenate, zip(*parts, strict=True)))
-
-    def _on_each_chromosome(
-        self, chroms: np.ndarray, starts: np.ndarray, length: int
-    ) -> Iterator[_Places]:
-        for chrom, listed in self.intervals.groupby("chrom"):
-            rows = np.flatnonzero(chroms == chrom)
-            first, last = listed["start"].to_numpy(), listed["end"].to_numpy()
-            low = np.searchsorted(last, starts[rows], side="right")
-            many = np.searchsorted(first, starts[rows] + length, side="left") - low
-            row = np.repeat(rows, many)
-            # 0, 1, ... within each window, counted from its first interval
-            which = np.arange(len(row)) - np.repeat(np.cumsum(many) - many, many)
-            which += np.repeat(low, many)
-            begin = starts[row]
-            yield _Places(
-                row, np.maximum(first[which] - begin, 0), np.minimum(last[which] - begin, length)
-            )
+    def _overlaps(
+        self, chroms: Sequence[str], starts: Sequence[int], length: int
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """Yield window, its start, and first and last base + 1 of each listed part of it."""
+        starts = np.asarray(starts, dtype=np.int64).tolist()
+        for row, (chrom, start) in enumerate(zip(chroms, starts, strict=True)):
+            firsts, lasts = self._ends.get(chrom, ((), ()))
+            for i in range(bisect_right(lasts, start), bisect_left(firsts, start + length)):
+                yield row, start, max(firsts[i], start), min(lasts[i], start + length)
 
 
 def cage_blacklists(plus: str | Path, minus: str | Path) -> tuple[Blacklist, Blacklist]:
@@ -203,15 +175,6 @@ def cage_blacklists(plus: str | Path, minus: str | Path) -> tuple[Blacklist, Bla
             f"{plus} and {minus} have the same places; wanted one file for each strand."
         )
     return lists
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        return read_bed(path)
-    except NoIntervals as error:
-        raise ValueError(
-            f"The blacklist {path} has no intervals; wanted a BED file of places, or no blacklist."
-        ) from error
 
 
 def _merged(table: pd.DataFrame) -> pd.DataFrame:

@@ -15,31 +15,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.blacklists import Blacklist
 from tssbook.data.fasta import Fasta
-from tssbook.data.tables import read_bed, read_table, read_tss, require
-from tssbook.data.ucsc import fetch_sequence
+from tssbook.data.tables import Source, read_tss, require
 
-__all__ = [
-    "extract",
-    "fetch_sequence",
-    "locus_windows",
-    "padding",
-    "read_bed",
-    "read_table",
-    "read_tss",
-    "read_windows",
-    "sequences",
-    "windows",
-]
-
-_ROWS = 256  # so many windows at a time stay in the processor's cache
+__all__ = ["extract", "locus_windows", "padding", "read_windows", "sequences", "windows"]
 
 
-def windows(loci: pd.DataFrame, before: int, after: int) -> pd.DataFrame:
+def windows(loci: Source, before: int, after: int) -> pd.DataFrame:
     """Lay a window around each start site: ``before`` bases upstream, ``after`` from it on.
 
     ``windows(genes, 2000, 0)`` is the promoter of Chapter 2: on the + strand
@@ -48,8 +33,7 @@ def windows(loci: pd.DataFrame, before: int, after: int) -> pd.DataFrame:
     Parameters
     ----------
     loci
-        A table of start sites (``chrom``, ``tss``, ``strand``) or of genes (``chrom``,
-        ``start``, ``end``, ``strand``).
+        Start sites or genes, as :func:`tssbook.data.tables.read_tss` takes them.
     before
         Bases upstream of the TSS.
     after
@@ -64,26 +48,20 @@ def windows(loci: pd.DataFrame, before: int, after: int) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        A column is missing, a strand is neither + nor -, or the window has no base.
+        The loci are not as they should be, or the window has no base.
     """
     if before < 0 or after < 0 or before + after == 0:
         raise ValueError(f"The window has {before} and {after} bases; wanted 0 or more, not both.")
-    needed = ["chrom", "strand", *(["tss"] if "tss" in loci else ["start", "end"])]
-    require(loci, needed)
-    minus = _is_minus(loci)
-    if "tss" in loci:
-        tss = loci["tss"].to_numpy()
-    else:
-        tss = np.where(minus, loci["end"] - 1, loci["start"])
-    start = np.where(minus, tss + 1 - after, tss - before)
+    sites = read_tss(loci)
+    start = sites["tss"] - before
+    start = start.where(sites["strand"] == "+", sites["tss"] + 1 - after)
     return pd.DataFrame(
         {
-            "chrom": loci["chrom"],
+            "chrom": sites["chrom"],
             "start": start,
             "end": start + before + after,
-            "strand": loci["strand"],
-        },
-        index=loci.index,
+            "strand": sites["strand"],
+        }
     )
 
 
@@ -108,15 +86,11 @@ def sequences(fasta: Fasta | str | Path, windows: pd.DataFrame) -> np.ndarray:
     ValueError
         A chromosome is unknown, the windows have different lengths, or the file is not sound.
     """
-    fasta = fasta if isinstance(fasta, Fasta) else Fasta(fasta)
-    length = _one_length(windows)
-    minus = _is_minus(windows)
+    fasta, length = Fasta.of(fasta), _one_length(windows)
     encoded = fasta.codes(windows["chrom"], windows["start"], length)
-    rows = np.flatnonzero(minus)
-    for some in np.split(rows, range(_ROWS, len(rows), _ROWS)):
-        part = torch.from_numpy(encoded[some]).flip(-1)  # torch's flip is 10 times numpy's
-        # 0 1 2 3 become 3 2 1 0, and 4 (N) becomes 7 and then 4 again.
-        encoded[some] = part.bitwise_xor_(3).clamp_(max=4).numpy()
+    minus = (windows["strand"] == "-").to_numpy()
+    # 0 1 2 3 become 3 2 1 0; 4 (N) becomes -1, which is 255 in a byte, and then 4 again.
+    encoded[minus] = np.minimum(3 - encoded[minus, ::-1], 4)
     return encoded
 
 
@@ -128,21 +102,12 @@ def padding(fasta: Fasta | str | Path, windows: pd.DataFrame) -> np.ndarray:
     ValueError
         A chromosome is unknown.
     """
-    fasta = fasta if isinstance(fasta, Fasta) else Fasta(fasta)
+    fasta = Fasta.of(fasta)
     require(windows, ["chrom", "start", "end"])
     lengths = np.array([fasta.length(chrom) for chrom in windows["chrom"]], dtype=np.int64)
     start, end = windows["start"].to_numpy(), windows["end"].to_numpy()
     inside = np.minimum(end, lengths) - np.maximum(start, 0)
     return end - start - np.maximum(inside, 0)
-
-
-def _is_minus(table: pd.DataFrame) -> np.ndarray:
-    strand = table["strand"].to_numpy()
-    wrong = ~np.isin(strand, ["+", "-"])
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ValueError(f"Row {row} of the table has the strand {strand[row]!r}; wanted + or -.")
-    return strand == "-"
 
 
 def _one_length(windows: pd.DataFrame) -> int:
@@ -162,7 +127,7 @@ def _one_length(windows: pd.DataFrame) -> int:
 def extract(
     fasta: Fasta | str | Path,
     bigwigs: BigWigs | Sequence[str | Path],
-    loci: pd.DataFrame | str | Path,
+    loci: Source,
     *,
     length: int = 4650,
     blacklists: Sequence[Blacklist] = (),
@@ -181,10 +146,9 @@ def extract(
         The genome.
     bigwigs
         One file a track, in mirror order: the + strand's, then the - strand's in the opposite
-        order (``tssbook.simulator.simulation.TRACKS`` names Chapter 3's ten).
+        order (``tssbook.data.TRACKS`` names Chapter 3's ten).
     loci
-        A table of start sites (``chrom``, ``tss``, ``strand``) or of genes, or the path of one
-        for :func:`read_tss`.
+        Start sites or genes, as :func:`tssbook.data.tables.read_tss` takes them.
     length
         Bases of each window, an even number.
     blacklists
@@ -210,8 +174,7 @@ def extract(
     UserWarning
         A blacklist seems to be the other strand's.
     """
-    fasta = fasta if isinstance(fasta, Fasta) else Fasta(fasta)
-    bigwigs = bigwigs if isinstance(bigwigs, BigWigs) else BigWigs(bigwigs)
+    fasta, bigwigs = Fasta.of(fasta), BigWigs.of(bigwigs)
     around = locus_windows(fasta, bigwigs, loci, length, blacklists)
     return read_windows(fasta, bigwigs, around, blacklists)
 
@@ -219,7 +182,7 @@ def extract(
 def locus_windows(
     fasta: Fasta,
     bigwigs: BigWigs,
-    loci: pd.DataFrame | str | Path,
+    loci: Source,
     length: int,
     blacklists: Sequence[Blacklist] = (),
 ) -> pd.DataFrame:
@@ -232,7 +195,6 @@ def locus_windows(
     """
     if length < 2 or length % 2:
         raise ValueError(f"length is {length}; wanted an even number of 2 or more.")
-    loci = loci if isinstance(loci, pd.DataFrame) else read_tss(loci)
     around = windows(loci, length // 2, length // 2)
     if around.empty:
         raise ValueError("The table of loci has no rows; wanted one or more start sites.")
@@ -273,6 +235,6 @@ def read_windows(
     tracks = bigwigs.read(chroms, starts, codes.shape[1])
     for blacklist in blacklists:
         blacklist.apply(tracks, chroms, starts)
-    for row in np.flatnonzero(_is_minus(windows)):
+    for row in np.flatnonzero(windows["strand"] == "-"):
         tracks[row] = tracks[row, ::-1, ::-1].copy()
     return codes, tracks

@@ -1,178 +1,147 @@
 """Tables that come with a genome: intervals, start sites, and whatever has columns and a header.
 
-Positions are 0-based, intervals half-open, and a message about a bad line names the line.
+Each function takes a file, plain or compressed with gzip, or a table in memory, and checks both in
+the same way: a sentence about a bad row names its line in the file, or its row (from 0) in the
+table. Positions are 0-based, intervals half-open.
 """
 
 from __future__ import annotations
 
+import codecs
 import gzip
-import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
+import numpy as np
 import pandas as pd
 
-__all__ = ["NoIntervals", "lines", "read_bed", "read_table", "read_tss", "require", "whole_number"]
+from tssbook.files import compression
+
+__all__ = ["NoIntervals", "lines", "read_bed", "read_table", "read_tss", "require"]
+
+Source: TypeAlias = pd.DataFrame | str | Path
 
 _BED = ("chrom", "start", "end", "name", "score", "strand")
 
 
 class NoIntervals(ValueError):
-    """A BED file holds no interval."""
+    """A BED file or table holds no interval."""
 
 
-def read_bed(path: str | Path) -> pd.DataFrame:
-    """Read a BED file, plain or compressed with gzip.
-
-    Comments and the lines ``track`` and ``browser`` are skipped; the order is kept.
+def read_bed(source: Source) -> pd.DataFrame:
+    """Read intervals from a BED file, or check a table of them.
 
     Parameters
     ----------
-    path
-        The file; its columns are separated by tabs or spaces.
+    source
+        A file with columns separated by tabs or spaces; comments and the lines ``track`` and
+        ``browser`` are skipped. Or a table with ``chrom``, ``start``, ``end``.
 
     Returns
     -------
     pandas.DataFrame
-        ``chrom``, ``start``, ``end`` and, as far as the first line has them, ``name``,
-        ``score`` (as text) and ``strand``. Further columns are left out.
+        The rows in their order. From a file ``chrom``, ``start``, ``end`` and, as far as its
+        first line has them, ``name``, ``score`` (as text) and ``strand``; of a table all columns.
 
     Raises
     ------
     NoIntervals
-        The file has none; this is a ValueError.
+        There is no interval; this is a ValueError.
     ValueError
-        A line has too few columns, a start that is negative or no
-        whole number, an end that is not after the start, or another strand than + - and ".".
-        The message names the line.
+        A column is missing, a start is no whole number of 0 or more, an end is not after the
+        start, or a strand is none of + - and ".".
     """
-    rows: list[list[str | int]] = []
-    n_columns = 3
-    for number, line in lines(path):
-        fields = line.split("\t") if "\t" in line else line.split()
-        if line.startswith("#") or not fields or fields[0].split()[:1] in (["track"], ["browser"]):
-            continue
-        if not rows:
-            n_columns = min(max(len(fields), 3), len(_BED))
-        if len(fields) < n_columns:
-            raise ValueError(
-                f"Line {number} of {path} has {len(fields)} columns; wanted at least {n_columns}: "
-                f"{', '.join(_BED[:n_columns])}."
-            )
-        rows.append(_interval(fields[:n_columns], f"Line {number} of {path}"))
-    if not rows:
-        raise NoIntervals(f"{path} has no intervals; wanted a BED file.")
-    return pd.DataFrame(rows, columns=list(_BED[:n_columns]))
+    table = source if isinstance(source, pd.DataFrame) else _bed_rows(source)
+    require(table, ["chrom", "start", "end"], source)
+    if table.empty:
+        raise NoIntervals(f"{_name(source)} has no intervals; wanted one or more.")
+    table = _with_positions(table, ["start", "end"], source)
+    wrong = table["end"] <= table["start"]
+    _refuse(wrong, table, ["start", "end"], "an end after the start", source)
+    if "strand" in table:
+        wrong = ~table["strand"].isin(["+", "-", "."])
+        _refuse(wrong, table, ["strand"], "'+', '-' or '.'", source)
+    return _numbered(table, source)
 
 
-def _interval(fields: Sequence[str], where: str) -> list[str | int]:
-    chrom, start, end, *others = fields
-    first, last = whole_number(start, "start", where), whole_number(end, "end", where)
-    if first < 0:
-        raise ValueError(f"{where} has the start {first}; wanted 0 or more.")
-    if last <= first:
-        raise ValueError(f"{where} has start {first} and end {last}; wanted start < end.")
-    if len(others) == 3 and others[2] not in ("+", "-", "."):
-        raise ValueError(f"{where} has the strand {others[2]!r}; wanted '+', '-' or '.'.")
-    return [chrom, first, last, *others]
-
-
-def whole_number(text: str, name: str, where: str) -> int:
-    """Read a whole number; ``name`` and ``where`` are for the sentence of the ValueError."""
-    if not re.fullmatch(r"-?[0-9]+", text):
-        raise ValueError(f"{where} has the {name} {text!r}; wanted a whole number.")
-    return int(text)
-
-
-def lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """Yield the number and the text of each line that is not blank; compressed files too."""
-    with Path(path).open("rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
-    with (gzip.open if compressed else open)(path, "rt", encoding="utf-8") as file:
-        try:
-            for number, line in enumerate(file, 1):
-                if text := line.rstrip("\r\n"):
-                    yield number, text
-        except zlib.error as error:
-            raise ValueError(f"{path} is damaged ({error}): get it again.") from error
-        except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
-            raise ValueError(f"{path} cannot be read as text ({error}).") from error
-
-
-def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a tab-separated table with a header, plain or compressed with gzip, as text.
+def read_tss(source: Source) -> pd.DataFrame:
+    """Read transcription start sites from a file, or check a table of them or of genes.
 
     Parameters
     ----------
-    path
-        The file. Lines that begin with ``#`` are skipped.
-    columns
-        Names that the header must have, in any order, beside others.
+    source
+        A tab-separated file with the header ``chr, TSS, strand``, in any order, or a table with
+        these columns, or with ``chrom, tss, strand``. ``TSS`` is the 0-based position of the
+        first transcribed base (1 less than the position in a GTF file). In a table of genes
+        (``chrom, start, end, strand``) it is ``start`` on the + strand and ``end - 1`` on the -.
 
     Returns
     -------
     pandas.DataFrame
-        All columns, as strings; the index holds each row's line in the file.
+        ``chrom``, ``tss``, ``strand``, and ``name`` if there is such a column.
 
     Raises
     ------
     ValueError
-        The table is empty, a name is missing from the header, or a line has more or fewer
-        columns than the header.
+        A column is missing, a position is no whole number of 0 or more, or a strand is neither +
+        nor -.
     """
-    rows = {n: line.split("\t") for n, line in lines(path) if not line.startswith("#")}
-    if len(rows) < 2:
-        raise ValueError(f"{path} has {len(rows)} lines; wanted a header and at least one row.")
-    header = rows.pop(next(iter(rows)))
-    if missing := [name for name in columns if name not in header]:
-        raise ValueError(
-            f"{path} has no column {missing[0]!r}: its header is {', '.join(header)}; wanted "
-            f"{', '.join(columns)}, separated by tabs."
-        )
-    for number, fields in rows.items():
-        if len(fields) != len(header):
-            raise ValueError(
-                f"Line {number} of {path} has {len(fields)} columns; wanted {len(header)} as in "
-                "the header."
-            )
-    return pd.DataFrame(list(rows.values()), columns=header, index=list(rows))
-
-
-def read_tss(path: str | Path) -> pd.DataFrame:
-    """Read a table of transcription start sites with the header ``chr, TSS, strand``.
-
-    Parameters
-    ----------
-    path
-        A tab-separated file, plain or compressed with gzip. ``TSS`` is the 0-based position of
-        the first transcribed base (so it is 1 less than the position in a GTF file).
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``chrom``, ``tss``, ``strand``, and ``name`` if the file has such a column.
-
-    Raises
-    ------
-    ValueError
-        A column is missing, or a line has a position that is negative or no whole number, or
-        another strand than + and -. The message names the line.
-    """
-    table = read_table(path, ["chr", "TSS", "strand"])
-    for number, text, strand in zip(table.index, table["TSS"], table["strand"], strict=True):
-        where = f"Line {number} of {path}"
-        if whole_number(text, "TSS", where) < 0:
-            raise ValueError(f"{where} has the TSS {text}; wanted 0 or more.")
-        if strand not in ("+", "-"):
-            raise ValueError(f"{where} has the strand {strand!r}; wanted '+' or '-'.")
-    table = table.rename(columns={"chr": "chrom", "TSS": "tss"}).reset_index(drop=True)
+    table = source if isinstance(source, pd.DataFrame) else read_table(source)
+    table = table.rename(columns={"chr": "chrom", "TSS": "tss"})
+    places = ["start", "end"] if "tss" not in table and "start" in table else ["tss"]
+    require(table, ["chrom", *places, "strand"], source)
+    wrong = ~table["strand"].isin(["+", "-"])
+    _refuse(wrong, table, ["strand"], "'+' or '-'", source)
+    if places == ["tss"]:
+        table = _with_positions(table, places, source)
+    elif not table.empty:
+        table = read_bed(table)
+        table["tss"] = np.where(table["strand"] == "-", table["end"] - 1, table["start"])
     kept = [name for name in ("chrom", "tss", "strand", "name") if name in table]
-    return table[kept].astype({"tss": "int64"})
+    return _numbered(table[kept], source)
 
 
-def require(table: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Refuse a table that lacks a column.
+def read_table(
+    source: Source, columns: Sequence[str] = (), *, numbers: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Read a tab-separated file with a header, or check a table.
+
+    Parameters
+    ----------
+    source
+        A file; lines that begin with ``#`` are skipped. Or a table.
+    columns
+        Names that it must have, in any order, beside others.
+    numbers
+        Those of them that hold numbers; an empty field, NA and NaN are NaN.
+
+    Returns
+    -------
+    pandas.DataFrame
+        All columns; ``numbers`` are ``float64``. From a file the others are strings, and the
+        index holds each row's line.
+
+    Raises
+    ------
+    ValueError
+        A file has no rows, a line has more or fewer columns than the header, a column is missing,
+        or a number is none.
+    """
+    table = source if isinstance(source, pd.DataFrame) else _table_rows(source)
+    require(table, columns, source)
+    for column in numbers:
+        text = table[column].astype(str).str.strip()
+        values = pd.to_numeric(text, errors="coerce").astype(np.float64)
+        missing = table[column].isna() | text.str.lower().isin(["", "na", "nan"])
+        _refuse(values.isna() & ~missing, table, [column], "a number, or NA", source)
+        table = table.assign(**{column: values})
+    return table
+
+
+def require(table: pd.DataFrame, columns: Sequence[str], source: Source | None = None) -> None:
+    """Refuse a table that lacks a column; ``source`` is the file that it was read from.
 
     Raises
     ------
@@ -181,6 +150,90 @@ def require(table: pd.DataFrame, columns: Sequence[str]) -> None:
     """
     if missing := [name for name in columns if name not in table]:
         raise ValueError(
-            f"The table has no column {missing[0]!r}: it has {', '.join(map(str, table))}; wanted "
-            f"{', '.join(columns)}."
+            f"{_name(source)} has no column {missing[0]!r}: it has {', '.join(map(str, table))}; "
+            f"wanted {', '.join(columns)}."
         )
+
+
+def lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Yield the number and the text (UTF-8 or Latin-1) of each line of a file that is not blank.
+
+    Raises
+    ------
+    ValueError
+        A compressed file is damaged or was cut off, or a line is no text.
+    """
+    with (gzip.open if compression(path) else open)(path, "rb") as file:
+        try:
+            for number, line in enumerate(file, 1):
+                if text := _decoded(line.removeprefix(codecs.BOM_UTF8)).rstrip("\r\n"):
+                    if "\0" in text:
+                        raise ValueError(f"Line {number} of {path} is no text in UTF-8 or Latin-1.")
+                    yield number, text
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ValueError(f"{path} is damaged ({error}): get it again.") from error
+
+
+def _name(source: Source | None) -> str:
+    return str(source) if isinstance(source, str | Path) else "The table"
+
+
+def _decoded(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
+
+
+def _bed_rows(path: str | Path) -> pd.DataFrame:
+    rows = {}
+    for number, line in lines(path):
+        fields = line.split("\t") if "\t" in line else line.split()
+        first = fields[0].split() if fields else []
+        if first and first[0] not in ("track", "browser") and not line.startswith("#"):
+            rows[number] = fields
+    header = _BED[: max(3, len(next(iter(rows.values()), ())))]
+    return _framed({n: fields[: len(header)] for n, fields in rows.items()}, header, path)
+
+
+def _table_rows(path: str | Path) -> pd.DataFrame:
+    rows = {n: line.split("\t") for n, line in lines(path) if not line.startswith("#")}
+    if len(rows) < 2:
+        raise ValueError(f"{path} has {len(rows)} lines; wanted a header and at least one row.")
+    return _framed(rows, rows.pop(next(iter(rows))), path)
+
+
+def _framed(rows: dict[int, list[str]], header: Sequence[str], path: str | Path) -> pd.DataFrame:
+    for number, fields in rows.items():
+        if len(fields) != len(header):
+            raise ValueError(
+                f"Line {number} of {path} has {len(fields)} columns; wanted {len(header)}: "
+                f"{', '.join(header)}."
+            )
+    return pd.DataFrame(list(rows.values()), columns=list(header), index=list(rows), dtype=str)
+
+
+def _numbered(table: pd.DataFrame, source: Source) -> pd.DataFrame:
+    """Give rows of a file, whose index was their lines, numbers from 0."""
+    return table if isinstance(source, pd.DataFrame) else table.reset_index(drop=True)
+
+
+def _with_positions(table: pd.DataFrame, columns: Sequence[str], source: Source) -> pd.DataFrame:
+    """Make whole numbers of columns, which may hold text, whole numbers, or 5.0 for 5."""
+    for column in columns:
+        wrong = ~table[column].astype(str).str.fullmatch(r"[0-9]{1,15}(\.0)?")
+        _refuse(wrong, table, [column], "a whole number of 0 or more", source)
+    return table.assign(**{c: pd.to_numeric(table[c]).astype("int64") for c in columns})
+
+
+def _refuse(
+    wrong: pd.Series, table: pd.DataFrame, columns: Sequence[str], wanted: str, source: Source
+) -> None:
+    """Refuse the first wrong row, with what it has in these columns."""
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        in_memory = isinstance(source, pd.DataFrame)
+        where = f"Row {row} of the table" if in_memory else f"Line {table.index[row]} of {source}"
+        values = [(column, table[column].iat[row]) for column in columns]
+        found = " and ".join(f"the {c} {repr(v) if isinstance(v, str) else v}" for c, v in values)
+        raise ValueError(f"{where} has {found}; wanted {wanted}.")
