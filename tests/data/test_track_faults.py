@@ -16,7 +16,6 @@ from tssbook.data.genome import extract
 from tssbook.data.splits import Split
 from tssbook.data.tracks import build_tracks as build
 from tssbook.data.tracks import read_npz, write_npz
-from tssbook.training.batches import TrackBatches
 
 LOCI = pd.DataFrame({"chrom": ["chr1", "chr1"], "tss": [10, 12], "strand": ["+", "-"]})
 
@@ -159,28 +158,6 @@ def test_folder_that_holds_another_data_set(genome, two, tmp_path):
 
 
 CODES, TRACKS = np.zeros((3, 8), np.uint8), np.zeros((3, 2, 8), np.float32)
-
-
-@pytest.mark.parametrize(
-    ("change", "wanted"),
-    [
-        ({"codes": CODES[:, None]}, "wanted uint8 (N, L), one code for each base"),
-        ({"codes": CODES.astype(int)}, "codes are int64 (3, 8); wanted uint8"),
-        ({"tracks": TRACKS.swapaxes(1, 2)}, "tracks are (3, 8, 2) and codes (3, 8); wanted"),
-        ({"tracks": TRACKS[:2]}, "tracks are (2, 2, 8) and codes (3, 8); wanted"),
-        ({"batch_size": 0}, "batch_size is 0; wanted 1 or more"),
-        ({"rows": []}, "The rows are none; wanted some from 0 to 2"),
-        ({"rows": [0, 3]}, "The rows are from 0 to 3; wanted some from 0 to 2"),
-        ({"length": 5}, "length is 5; wanted as much cut from both ends of 8 bases: an even"),
-        ({"length": 10}, "length is 10; wanted"),
-        ({"length": 0}, "length is 0; wanted"),
-        ({"reverse_complement": True}, "tosses coins, and seed is None; wanted a seed"),
-        ({"seed": -1}, "The seed is -1; wanted 0 or more"),
-    ],
-)
-def test_batches(change, wanted):
-    given = {"codes": CODES, "tracks": TRACKS, "batch_size": 2} | change
-    assert wanted in refusal(lambda: TrackBatches(given.pop("codes"), given.pop("tracks"), **given))
 
 
 # --- archives -------------------------------------------------------------------------------------

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from tests.data.test_bigwig import write
 from tssbook.data import tracks as track_data
@@ -18,7 +16,6 @@ from tssbook.data.splits import Split, split_by_chromosome
 from tssbook.data.tracks import build_tracks as build
 from tssbook.data.tracks import read_npz, write_npz
 from tssbook.sequence import one_hot_codes
-from tssbook.training.batches import TrackBatches
 
 N, T, L = 23, 2, 40
 
@@ -147,7 +144,7 @@ def test_split_by_chromosome(files, tmp_path):
     assert sum(map(len, split)) == N
 
 
-# --- batches ----------------------------------------------------------------------------------
+# --- Puffin's archive -----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -155,113 +152,6 @@ def arrays() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(1)
     return rng.integers(0, 5, (N, L)).astype(np.uint8), rng.random((N, T, L), np.float32)
 
-
-def test_batches_in_order(arrays):
-    codes, tracks = arrays
-    batches = TrackBatches(codes, tracks, batch_size=10)
-    found = list(batches)
-    assert [len(x) for x, _ in found] == [10, 10, 3]
-    assert (len(batches), batches.n_rows, batches.batch_size) == (3, N, 10)
-    x, y = (torch.cat(part) for part in zip(*found, strict=True))
-    assert torch.equal(x, one_hot_codes(codes).float())
-    assert np.array_equal(y, tracks)
-    assert x.dtype == y.dtype == torch.float32
-
-
-def test_rows_and_the_middle(arrays):
-    codes, tracks = arrays
-    ((x, y),) = TrackBatches(codes, tracks, batch_size=10, rows=[7, 2], length=6)
-    assert torch.equal(x, one_hot_codes(codes[[7, 2], 17:23]).float())
-    assert np.array_equal(y, tracks[[7, 2], :, 17:23])
-
-
-def test_reverse_complement_flips_sequence_and_both_axes(arrays):
-    codes, tracks = arrays
-    options = {"batch_size": 4, "seed": 3}
-    plain = TrackBatches(codes, tracks, **options)
-    flipped = TrackBatches(codes, tracks, **options, reverse_complement=True)
-    turned = 0
-    for epoch in range(20):
-        plain.set_epoch(epoch)
-        flipped.set_epoch(epoch)
-        for (x, y), (u, v) in zip(plain, flipped, strict=True):
-            for a, b, c, d in zip(x, y, u, v, strict=True):
-                same = torch.equal(a, c) and torch.equal(b, d)
-                other = torch.equal(a.flip(0, 1), c) and torch.equal(b.flip(0, 1), d)
-                assert same != other
-                turned += other
-    # 460 coins: half, give or take four standard deviations
-    assert abs(turned - 230) < 43
-
-
-def test_an_epoch_depends_on_seed_and_epoch_alone(arrays):
-    def epoch_of(batches, epoch):
-        batches.set_epoch(epoch)
-        return [torch.cat(part) for part in zip(*batches, strict=True)]
-
-    def made(seed):
-        return TrackBatches(*arrays, batch_size=4, seed=seed, reverse_complement=True)
-
-    first, again = made(5), made(5)
-    epochs = [epoch_of(first, epoch) for epoch in range(3)]
-    torch.manual_seed(99)
-    assert all(map(torch.equal, epoch_of(again, 2), epochs[2]))
-    assert not torch.equal(epochs[0][0], epochs[1][0])
-    assert not torch.equal(epoch_of(made(6), 0)[0], epochs[0][0])
-    assert sorted(y.sum().item() for y in epochs[1][1]) == pytest.approx(
-        sorted(arrays[1].sum((1, 2)).tolist()), rel=1e-5
-    )
-
-
-def test_integers_become_floats(arrays):
-    tracks = (arrays[1] * 9).astype(np.uint16)
-    ((_, y),) = TrackBatches(arrays[0], tracks, batch_size=N)
-    assert y.dtype == torch.float32
-    assert np.array_equal(y, tracks)
-
-
-def test_batches_from_a_store(files, tmp_path):
-    arrays = build(tmp_path / "made", **files).arrays
-    from_disk = TrackBatches(arrays["sequences"], arrays["tracks"], batch_size=4, seed=1)
-    in_memory = TrackBatches(
-        np.array(arrays["sequences"]), np.array(arrays["tracks"]), batch_size=4, seed=1
-    )
-    for a, b in zip(from_disk, in_memory, strict=True):
-        assert all(map(torch.equal, a, b))
-
-
-def test_batches_from_a_part_of_a_store(files, tmp_path):
-    """A slice of a mapped array says that it begins where the whole does."""
-    arrays = build(tmp_path / "made", **files).arrays
-    codes, tracks = arrays["sequences"][4:9], arrays["tracks"][4:9]
-    ((x, y),) = TrackBatches(codes, tracks, batch_size=5)
-    assert torch.equal(x, one_hot_codes(np.array(codes)).float())
-    assert np.array_equal(y, tracks)
-
-
-def test_rows_that_were_read_are_not_kept_in_memory(tmp_path):
-    """1,000 loci are 190 MB on disk; an epoch over them holds a small part of that."""
-    pages = Path("/proc/self/statm")
-    if not pages.exists():
-        pytest.skip("memory in use is read from /proc")
-    path = tmp_path / "tracks.npy"
-    array = np.lib.format.open_memmap(path, "w+", np.float32, (1000, 10, 4650))
-    array[:] = 1
-    array.flush()
-    del array
-    tracks = np.load(path, mmap_mode="r")
-    codes = np.zeros((1000, 4650), np.uint8)
-    batches = TrackBatches(codes, tracks, batch_size=16, seed=0, reverse_complement=True)
-
-    def shared() -> int:
-        return int(pages.read_text().split()[2]) * 4096
-
-    start = shared()
-    most = max(shared() - start for _ in batches)
-    assert most < tracks.nbytes / 4
-
-
-# --- Puffin's archive -----------------------------------------------------------------------------
 
 SPLIT = Split(np.arange(3, 15), np.arange(15, 21), np.arange(3))
 

@@ -1,17 +1,14 @@
-"""batches: every row once an epoch, and a model that comes back as it was."""
+"""batches: every row once an epoch, in an order that the seed and the epoch decide."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from tssbook.models.toy import ToyCNN
+from tests.support import refusal
 from tssbook.sequence import one_hot
-from tssbook.training import batches
-from tssbook.training.batches import Batches, epoch_seed
-from tssbook.training.prediction import on_device, predict, resolve_device
+from tssbook.training.batches import Batches, epoch_seed, flip_half
 
 
 def rows_of(batches: Batches, epoch: int = 0) -> list[int]:
@@ -85,21 +82,6 @@ def test_rows_may_have_any_shape():
     assert torch.equal(only[0], x)
 
 
-@pytest.mark.parametrize(
-    ("tensors", "rows"),
-    [((torch.zeros(3), torch.zeros(4)), r"\[3, 4\]"), ((torch.zeros(0),), r"\[0\]"), ((), r"\[\]")],
-)
-def test_rows_that_do_not_fit(tensors, rows):
-    with pytest.raises(ValueError, match=rf"have {rows} rows; wanted one number above 0 for all"):
-        Batches(*tensors, batch_size=2)
-
-
-@pytest.mark.parametrize("batch_size", [0, -1])
-def test_batch_size_below_one(batch_size):
-    with pytest.raises(ValueError, match=rf"batch_size is {batch_size}; wanted 1 or more"):
-        Batches(torch.zeros(3), batch_size=batch_size)
-
-
 def test_epoch_seeds_all_differ():
     # seed + epoch would give seed 1, epoch 0 and seed 0, epoch 1 the same order.
     pairs = [(seed, epoch) for seed in range(40) for epoch in range(40)]
@@ -116,147 +98,87 @@ def test_epoch_seed_stays_what_it_was():
     ]  # fmt: skip
 
 
-# --- predictions ----------------------------------------------------------------------------
-
-
-class Sums(nn.Module):
-    """The sum of all values of a sequence, times a weight; 0 without batch norm in eval mode."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.tensor(2.0))
-        self.norm = nn.BatchNorm1d(4)
-        self.dropout = nn.Dropout(0.9)
-        self.modes: list[bool] = []
-        self.gradients: list[bool] = []
-        self.moves: list[str] = []
-
-    def to(self, device):
-        self.moves.append(str(device))
-        return super().to(device)
-
-    def forward(self, x):
-        self.modes.append(self.norm.training)
-        self.gradients.append(torch.is_grad_enabled())
-        return self.scale * self.dropout(self.norm(x)).sum((1, 2))
-
-
-def test_predict_by_hand():
-    x = torch.tensor([[1.0, 2], [3, 4], [5, 6], [7, 8]]).expand(3, 4, 2)
-    # 1 + ... + 8 = 36, times 2; batch norm in evaluation divides by sqrt(1 + 1e-5).
-    assert predict(Sums(), x).tolist() == pytest.approx([72] * 3, rel=1e-5)
-
-
-def test_predict_does_not_depend_on_the_batch_size():
-    x = torch.randn(20, 4, 6, generator=torch.Generator().manual_seed(0))
-    model = Sums()
-    whole = predict(model, x)
-    for batch_size in (1, 3, 20, 1000):
-        assert torch.allclose(predict(model, x, batch_size=batch_size), whole, atol=1e-5)
-    assert torch.allclose(predict(model, x.flip(0)), whole.flip(0), atol=1e-5)
-
-
-def test_predict_is_in_evaluation_mode_without_gradients():
-    model = Sums().train()
-    result = predict(model, torch.ones(3, 4, 2), batch_size=2)
-    assert model.modes == model.gradients == [False, False]
-    assert not result.requires_grad
-    assert torch.is_grad_enabled()
-
-
-def test_predict_restores_the_mode_of_each_module():
-    model = Sums().train()
-    model.norm.eval()  # frozen, as for fine tuning
-    predict(model, torch.ones(3, 4, 2))
-    assert (model.training, model.norm.training, model.dropout.training) == (True, False, True)
-    model.eval()
-    predict(model, torch.ones(3, 4, 2))
-    assert not any(module.training for module in model.modules())
-
-
-def test_predict_restores_mode_and_device_after_an_error():
-    model = Sums().train()
-    model.forward = lambda x: (x, x)
-    with pytest.raises(TypeError, match=r"^The model returns a tuple; wanted one tensor\.$"):
-        predict(model, torch.ones(3, 4, 2))
-    assert model.training
-    assert model.moves == [str(resolve_device(None)), "cpu"]
-
-
-@pytest.mark.parametrize("shape", [(4, 8), (3, 5, 8), (8, 3, 4), (0, 4, 8), (1, 1, 4, 8)])
-def test_predict_of_another_shape(shape):
-    with pytest.raises(ValueError, match="with at least one sequence") as caught:
-        predict(Sums(), torch.zeros(shape))
-    assert str(shape) in str(caught.value)
-
-
-# --- devices --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("cuda", "mps", "expected"),
-    [(True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")],
-)
-def test_the_first_device_there_is(monkeypatch, cuda, mps, expected):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert resolve_device(None) == torch.device(expected)
-    assert resolve_device("cpu") == torch.device("cpu")
-
-
-def test_on_device_moves_there_and_back():
-    model = Sums()
-    with on_device(model, "cpu") as place:
-        assert place == torch.device("cpu")
-        model.eval()
-        assert model.moves == ["cpu"]
-    assert model.moves == ["cpu", "cpu"]
-    assert model.training
-
-
-def test_on_device_of_a_model_without_parameters():
-    with on_device(nn.ReLU(), "cpu") as place:
-        assert place.type == "cpu"
-
-
-def test_predict_takes_bytes_and_half_models():
-    x = one_hot(["GATTACAT", "TATAAAAN"])
-    model = ToyCNN()
-    expected = predict(model, x, device="cpu")
-    assert torch.equal(predict(model, x.to(torch.uint8), device="cpu"), expected)
-    half = predict(model.bfloat16(), x, device="cpu")
-    assert half.dtype == torch.bfloat16
-
-
-@pytest.mark.parametrize(
-    ("call", "sentence"),
-    [
-        (lambda: predict(ToyCNN(), ["GATTACAT"]), "x is list; wanted a tensor (N, 4, L): call"),
-        (lambda: Batches(np.ones(3), batch_size=1), "Batches got ndarray; wanted tensors"),
-        (lambda: epoch_seed(-1, 0), "The seed is -1; wanted 0 or more."),
-    ],
-)
-def test_what_is_no_tensor_or_seed(call, sentence):
-    with pytest.raises((TypeError, ValueError)) as caught:
-        call()
-    assert str(caught.value).startswith(sentence)
-
-
 def test_large_rows_are_gathered_a_few_at_a_time(monkeypatch):
-    monkeypatch.setattr(batches, "_GATHERED_BYTES", 1)  # less than a batch: one batch at a time
+    monkeypatch.setattr(
+        "tssbook.training.batches._GATHERED_BYTES", 1
+    )  # less than a batch: one batch at a time
     rows = torch.arange(10.0)
     small = [b[0].tolist() for b in Batches(rows, batch_size=3, seed=1)]
     monkeypatch.undo()
     assert small == [b[0].tolist() for b in Batches(rows, batch_size=3, seed=1)]
 
 
-# --- augmentation -----------------------------------------------------------------------------
+# --- rows -------------------------------------------------------------------------------------
 
 
-def test_flip_half_flips_whole_sequences_and_nothing_else() -> None:
+@pytest.mark.parametrize(
+    "rows", [[7, 2, 5], np.array([7, 2, 5], np.uint8), torch.tensor([7, 2, 5])]
+)
+def test_some_rows_in_the_order_given(rows):
+    batches = numbered(9, batch_size=2, rows=rows)
+    assert [(x.tolist(), y.tolist()) for x, y in batches] == [([7, 2], [70, 20]), ([5], [50])]
+    assert (len(batches), batches.n_rows, batches.order(4).tolist()) == (2, 3, [7, 2, 5])
+
+
+def test_some_rows_shuffled():
+    batches = numbered(99, batch_size=7, rows=range(20, 60), seed=3)
+    for epoch in range(3):
+        assert sorted(rows_of(batches, epoch)) == list(range(20, 60))
+        assert rows_of(batches, epoch) == batches.order(epoch).tolist()
+    cut = numbered(99, batch_size=7, seed=3).tensors[0][20:60]  # as if the others were not there
+    assert (
+        rows_of(batches) == torch.cat([x for (x,) in Batches(cut, batch_size=7, seed=3)]).tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        ([True, False, True], r"bool \(3,\)"),
+        ([0, 1.5], r"float64 \(2,\)"),
+        ([[0, 1]], r"int64 \(1, 2\)"),
+        (["0"], "<U1"),
+        ([0, -1], "from -1 to 0"),
+        ([0, 3], "from 0 to 3"),
+        ([], "none"),
+    ],
+)
+def test_rows_that_are_no_row_numbers(rows, found):
+    with pytest.raises(ValueError, match=rf"rows are {found}.*; wanted"):
+        numbered(3, batch_size=1, rows=rows)
+
+
+# --- refusals ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tensors", "rows"),
+    [((torch.zeros(3), torch.zeros(4)), r"\[3, 4\]"), ((torch.zeros(0),), r"\[0\]"), ((), r"\[\]")],
+)
+def test_parts_that_do_not_fit(tensors, rows):
+    with pytest.raises(ValueError, match=rf"{rows} rows; wanted one number above 0"):
+        Batches(*tensors, batch_size=2)
+
+
+def test_what_is_no_tensor():
+    with pytest.raises(TypeError, match="Batches got ndarray; wanted tensors"):
+        Batches(np.ones(3), batch_size=1)
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"batch_size": -1}, {"seed": -1}])
+def test_numbers_out_of_range(wrong):
+    (value,) = wrong.values()
+    message = refusal(lambda: numbered(3, **({"batch_size": 1} | wrong)))
+    assert f"is {value}; wanted" in message
+
+
+# --- transforms -----------------------------------------------------------------------------
+
+
+def test_flip_half_flips_whole_sequences_and_nothing_else():
     x = one_hot(["GATTACA"] * 1000)
     y = torch.arange(1000)
-    flipped, same = batches.flip_half(torch.Generator().manual_seed(0), x, y)
+    flipped, same = flip_half(torch.Generator().manual_seed(0), x, y)
     assert same is y
     is_flipped = (flipped == one_hot("TGTAATC")).all(dim=(1, 2))
     is_kept = (flipped == one_hot("GATTACA")).all(dim=(1, 2))
@@ -265,30 +187,42 @@ def test_flip_half_flips_whole_sequences_and_nothing_else() -> None:
     assert 400 < int(is_flipped.sum()) < 600
 
 
-def test_flip_half_takes_bytes() -> None:
+def test_flip_half_takes_bytes():
     x = one_hot(["GATTACA"] * 8).to(torch.int8)
-    (flipped,) = batches.flip_half(torch.Generator().manual_seed(0), x)
+    (flipped,) = flip_half(torch.Generator().manual_seed(0), x)
     assert flipped.dtype == torch.int8
 
 
-def test_augmented_batches_repeat_by_seed_and_epoch() -> None:
+def test_a_transform_changes_every_batch_and_repeats_by_seed_and_epoch():
     x, y = one_hot(["GATTACA"] * 64), torch.arange(64)
 
-    def epoch(number: int, seed: int = 5) -> list[torch.Tensor]:
-        source = batches.Batches(x, y, batch_size=16, seed=3)
-        source = batches.Augmented(source, batches.flip_half, seed=seed)
+    def epoch(number: int, **options) -> list[torch.Tensor]:
+        source = Batches(x, y, batch_size=16, seed=3, **options)
         source.set_epoch(number)
-        return [tensor for batch in source for tensor in batch]
+        return [torch.cat(part) for part in zip(*source, strict=True)]
 
-    first, again, other_epoch, other_seed = epoch(0), epoch(0), epoch(1), epoch(0, seed=6)
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not torch.equal(first[0], other_epoch[0])
-    assert not torch.equal(first[1], other_epoch[1])  # the order changes with the epoch
-    assert not torch.equal(torch.cat(first[0::2]), torch.cat(other_seed[0::2]))
-    assert torch.equal(first[1], other_seed[1])  # and does not depend on this seed
+    plain, first, again, other = (
+        epoch(0), epoch(0, transform=flip_half), epoch(0, transform=flip_half),
+        epoch(1, transform=flip_half),
+    )  # fmt: skip
+    assert all(map(torch.equal, first, again))
+    assert torch.equal(first[1], plain[1])  # the order is that without a transform
+    assert not torch.equal(first[0], plain[0])
+    assert not torch.equal(first[0], other[0])
 
 
-def test_augmented_knows_its_size() -> None:
-    source = batches.Batches(torch.zeros(10, 4, 8), batch_size=4, seed=1)
-    source = batches.Augmented(source, batches.flip_half, seed=1)
-    assert (len(source), source.n_rows, source.batch_size) == (3, 10, 4)
+def test_a_transform_may_draw_without_a_seed():
+    draws = lambda generator, x: (torch.rand(len(x), generator=generator),)  # noqa: E731
+    batches = Batches(torch.zeros(6), batch_size=3, transform=draws)
+    one, other = (torch.cat([x for (x,) in batches]) for _ in range(2))
+    assert torch.equal(one, other)
+    assert one.unique().numel() == 6
+
+
+def test_the_random_streams_stay_what_they_were():
+    """The shipped checkpoints can be made again only as long as these stay."""
+    coins = lambda generator, x: (x, torch.rand(len(x), generator=generator) < 0.5)  # noqa: E731
+    batches = Batches(torch.arange(8), batch_size=8, seed=17, transform=coins)
+    ((order, turned),) = batches
+    assert order.tolist() == [6, 3, 1, 0, 7, 5, 4, 2]
+    assert turned.int().tolist() == [0, 1, 0, 1, 1, 1, 1, 1]
