@@ -14,7 +14,7 @@ import pytest
 from tools.notebooks import ROOT
 from tools.ship_checkpoints import run_cells
 from tssbook import metrics
-from tssbook.models import checkpoints
+from tssbook.models import MaxPoolCNN, checkpoints
 from tssbook.training import batches
 
 CHAPTER = ROOT / "chapters" / "01-toy-cnn.ipynb"
@@ -67,7 +67,7 @@ def test_max_pooling_brings_the_test_error_below_001(chapter, seed):
     test = chapter["test_set"]
     for model in (
         chapter["models"][f"toy-maxpool-{seed}"][0],
-        checkpoints.load(f"toy-maxpool-{seed}"),
+        MaxPoolCNN.from_pretrained(f"toy-maxpool-{seed}"),
     ):
         assert metrics.mse(batches.predict(model, test.x, device="cpu"), test.y) < 0.01
 

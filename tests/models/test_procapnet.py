@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 
 import numpy as np
@@ -10,7 +11,6 @@ import torch
 from torch import nn
 from torch.distributions import Multinomial
 
-from support import refusal
 from tests.models.procapnet_archives import (
     ENCODE,
     archive,
@@ -20,22 +20,19 @@ from tests.models.procapnet_archives import (
     special,
     stored,
 )
+from tests.support import refusal
 from tssbook.models import checkpoints
 from tssbook.models.procapnet import (
     ProCapNet,
     count_loss,
     count_macs,
-    ensemble_proba,
     loss_terms,
-    predict_logits,
-    predict_proba,
-    predict_track,
     profile_loss,
     to_proba,
+    to_reads,
 )
 from tssbook.sequence import one_hot
-from tssbook.training.batches import Batches
-from tssbook.training.loop import fit
+from tssbook.training import Batches, fit, predict
 
 
 def random_x(n: int, length: int, seed: int = 0) -> torch.Tensor:
@@ -136,19 +133,16 @@ def test_strands_and_counts_come_from_their_own_weights():
     assert torch.allclose(larger - count, torch.tensor(3.0), atol=1e-6)
 
 
-def test_too_short_sequences():
-    assert refusal(lambda: small()(random_x(1, 106))) == (
-        "The sequences are 106 bp long and 53 bp are trimmed from each side; "
-        "wanted at least 107 bp."
-    )
+def test_what_is_no_input():
+    assert re.search("106 bp .*107 bp", refusal(lambda: small()(random_x(1, 106))))
+    assert "(1, 1200, 4)" in refusal(lambda: small()(torch.zeros(1, 1200, 4)))
 
 
 def test_is_a_checkpoint(tmp_path):
     model = small()
     checkpoints.save(model, tmp_path / "small")
-    again = checkpoints.load(tmp_path / "small")
+    again = ProCapNet.from_pretrained(tmp_path / "small")
     x = random_x(2, 110)
-    assert isinstance(again, ProCapNet)
     assert all(torch.equal(a, b) for a, b in zip(again(x), model(x), strict=True))
 
 
@@ -161,41 +155,16 @@ def test_probabilities_sum_to_one_over_both_strands():
     torch.testing.assert_close(to_proba(logits), expected)
 
 
-def test_predictions_of_a_model():
+def test_reads_are_the_share_of_each_base_in_all():
     model, x = small(), random_x(5, 120)
+    profile, count = predict(model, x.to(torch.uint8), batch_size=2, device="cpu")
+    assert (profile.shape, count.shape) == ((5, 2, 14), (5, 1))
     with torch.no_grad():
-        profile, count = model(x)
-    found = predict_logits(model, x)
-    torch.testing.assert_close(found, (profile, count))
-    proba = predict_proba(model, x)
-    assert proba.shape == (5, 2, 14)
-    torch.testing.assert_close(proba, to_proba(profile))
-    track = predict_track(model, x)
-    # The whole track holds exp(log count) - 1 reads, each base its share of them.
-    torch.testing.assert_close(track.sum((1, 2)), count[:, 0].exp() - 1)
-    torch.testing.assert_close(track / track.sum((1, 2), keepdim=True), proba)
-
-
-def test_predictions_leave_the_model_as_it_was():
-    model, x = small().train(), random_x(5, 120)
-    at_once = predict_track(model, x)
-    torch.testing.assert_close(predict_track(model, x.to(torch.uint8), batch_size=2), at_once)
-    assert model.training
-    assert not at_once.requires_grad
-    assert all(p.requires_grad and p.grad is None for p in model.parameters())
-
-
-def test_ensemble_is_the_mean_of_probabilities_and_of_log_counts():
-    models, x = [small(seed=seed) for seed in range(3)], random_x(4, 115)
-    proba, log_count = ensemble_proba(models, x)
-    one_by_one = torch.stack([predict_proba(model, x) for model in models])
-    torch.testing.assert_close(proba, one_by_one.mean(0))
-    torch.testing.assert_close(proba.sum((1, 2)), torch.ones(4))
-    counts = [predict_logits(model, x)[1] for model in models]
-    torch.testing.assert_close(log_count, (counts[0] + counts[1] + counts[2]) / 3)
-    # The mean of the logits would be another distribution.
-    logits = torch.stack([predict_logits(model, x)[0] for model in models]).mean(0)
-    assert not torch.allclose(to_proba(logits), proba, rtol=1e-3)
+        torch.testing.assert_close((profile, count), model(x))
+    reads = to_reads(profile, count)
+    torch.testing.assert_close(reads.sum((1, 2)), count[:, 0].exp() - 1)
+    shares = reads / reads.sum((1, 2), keepdim=True)
+    torch.testing.assert_close(shares, to_proba(profile))
 
 
 def test_multiplications():
@@ -335,7 +304,7 @@ def test_every_fold_of_an_archive_of_encode(tmp_path):
     path = encode_archive(tmp_path / "ENCFF976FHE.tar.gz", dict(enumerate(models)))
     state = torch.get_rng_state()
     for fold, model in enumerate(models):
-        found = ProCapNet.from_encode(path, fold)
+        found = ProCapNet.from_published(path, fold)
         assert found.config == {"n_filters": 2, "n_layers": 8}
         assert not found.training
         assert list(found.state_dict()) == list(model.state_dict())
@@ -357,13 +326,13 @@ def test_archive_with_folders_and_what_a_mac_adds(tmp_path):
     ]
     path = archive(tmp_path / "models.tar.gz", members)
     x = random_x(1, 1116)
-    torch.testing.assert_close(ProCapNet.from_encode(path, 3)(x), model(x))
+    torch.testing.assert_close(ProCapNet.from_published(path, 3)(x), model(x))
 
 
 def test_layout_of_multimolecule(tmp_path):
     model = small(n_filters=2, n_layers=8)
     path = multimolecule_file(tmp_path / "model.safetensors", model)
-    found = ProCapNet.from_multimolecule(path)
+    found = ProCapNet.from_published(path)
     assert list(found.state_dict()) == list(model.state_dict())
     for ours, theirs in zip(found.parameters(), model.parameters(), strict=True):
         assert torch.equal(ours, theirs)
@@ -376,6 +345,6 @@ def test_layout_of_multimolecule(tmp_path):
 
 def test_weights_of_half_precision_are_widened(tmp_path):
     model = small(n_filters=2, n_layers=8).half()
-    found = ProCapNet.from_encode(encode_archive(tmp_path / "half.tar.gz", {0: model}), 0)
+    found = ProCapNet.from_published(encode_archive(tmp_path / "half.tar.gz", {0: model}), 0)
     assert found.iconv.weight.dtype == torch.float32
     assert torch.equal(found.iconv.weight, model.iconv.weight.float())

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from support import refusal
+from tests.support import refusal
 from tssbook.models import procapnet_fast
-from tssbook.models.procapnet import ProCapNet, predict_logits, predict_proba
+from tssbook.models.procapnet import ProCapNet
 from tssbook.models.procapnet_fast import FastProCapNet
 from tssbook.models.toy import MaxPoolCNN
+from tssbook.training import predict
 
 # Filters, dilated layers, sequences, and bases of output.
 SIZES = [
@@ -96,12 +97,6 @@ def test_a_long_sequence_goes_by_itself(monkeypatch):
     assert error(FastProCapNet(model)(x), model(x)) < 1e-5
 
 
-def test_no_sequence_at_all():
-    profile, count = FastProCapNet(made())(drawn(0, 150))
-    assert profile.shape == (0, 2, 44)
-    assert count.shape == (0, 1)
-
-
 def test_does_not_compute_what_is_trimmed():
     model = made(n_filters=4, n_layers=8)
     x = drawn(1, 2114)
@@ -153,20 +148,14 @@ def test_has_no_gradient():
     assert not any(part.requires_grad for part in FastProCapNet(model)(drawn(1, 150)))
     x = drawn(1, 150).requires_grad_()
     assert model(x)[0].requires_grad
-    assert refusal(lambda: FastProCapNet(model)(x)) == (
-        "x wants a gradient, and FastProCapNet has none; call the model that it was made from, "
-        "or x.detach()."
-    )
+    assert "x wants a gradient" in refusal(lambda: FastProCapNet(model)(x))
 
 
 def test_goes_where_the_model_goes():
     model = made()
     x = drawn(5, 150).byte()
-    fast = FastProCapNet(model)
-    found = predict_logits(fast, x, batch_size=2, device="cpu")
-    assert error(found, predict_logits(model, x, batch_size=2, device="cpu")) < 1e-5
-    proba = predict_proba(fast, x, device="cpu")
-    assert torch.allclose(proba, predict_proba(model, x, device="cpu"), rtol=1e-4)
+    found = predict(FastProCapNet(model), x, batch_size=2, device="cpu")
+    assert error(found, predict(model, x, batch_size=2, device="cpu")) < 1e-5
 
 
 @pytest.mark.parametrize("length", [1, 20, 106])
@@ -177,13 +166,11 @@ def test_too_short_sequences_are_refused_as_by_the_model(length):
     assert f"{length} bp long" in message
 
 
-@pytest.mark.parametrize("shape", [(4, 150), (2, 150, 4), (2, 5, 150), (1, 2, 4, 150)])
+@pytest.mark.parametrize("shape", [(4, 150), (2, 150, 4), (2, 5, 150), (1, 2, 4, 150), (0, 4, 150)])
 def test_wrong_shapes(shape):
-    message = refusal(lambda: FastProCapNet(made())(torch.zeros(shape)))
-    assert message == f"x is {shape}; wanted (N, 4, L)."
+    assert f"x is {shape}" in refusal(lambda: FastProCapNet(made())(torch.zeros(shape)))
 
 
 def test_other_models():
-    assert refusal(lambda: FastProCapNet(MaxPoolCNN()), TypeError) == (
-        "The model is a MaxPoolCNN; wanted a ProCapNet: only its layers can be run in this way."
-    )
+    message = refusal(lambda: FastProCapNet(MaxPoolCNN()), TypeError)
+    assert "MaxPoolCNN; wanted a ProCapNet" in message

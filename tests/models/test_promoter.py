@@ -58,7 +58,7 @@ def test_checkpoint_keeps_the_network(tmp_path) -> None:
     torch.manual_seed(0)
     net = PromoterNet(n_filters=(8, 6, 5), n_outputs=3).eval()
     checkpoints.save(net, tmp_path / "small", task="test")
-    again = checkpoints.load(tmp_path / "small")
+    again = PromoterNet.from_pretrained(tmp_path / "small")
     x = torch.randn(2, 4, 64)
     assert torch.equal(net(x), again(x))
 

@@ -26,8 +26,7 @@ from tssbook.models.puffin import (
     to_counts,
 )
 from tssbook.sequence import one_hot
-from tssbook.training.batches import Batches
-from tssbook.training.loop import fit
+from tssbook.training import Batches, fit
 
 NETS = [lambda: SimpleNet(n_motifs=3, n_initiators=2), Puffin]
 
@@ -88,6 +87,18 @@ def test_published_motifs_have_both_strands():
         assert {motif[-1], other[-1]} == {"+", "-"}
 
 
+def test_any_number_of_tracks():
+    net, x = SimpleNet(n_motifs=3, n_initiators=2, n_tracks=1), random_sequences(2, 700)
+    prediction = net(x)
+    assert prediction.shape == (2, 1, 700)
+    terms = loss_terms(net, prediction, torch.rand(2, 1, 700))
+    sum(term.mean() for term in terms.values()).backward()
+    assert effect_curves(net).shape == (6, 1, 601)
+    tied = symmetrised(net)
+    wanted, found = reverse_complement_tracks(tied(x)), tied(rc(x))
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("make", NETS)
 def test_margin_is_how_far_a_base_reaches(make):
     """A base changes the prediction up to 325 bp away, and not one base farther."""
@@ -122,16 +133,16 @@ def test_strands_of_a_motif():
 def test_checkpoint_keeps_the_network(tmp_path, make):
     net = made(make).float().eval()
     checkpoints.save(net, tmp_path / "net", task="test")
-    again = checkpoints.load(tmp_path / "net")
+    again = type(net).from_pretrained(tmp_path / "net")
     x = random_sequences(1, 660)
     assert torch.equal(net(x), again(x))
 
 
-@pytest.mark.parametrize("sizes", [(), (40, 10)])  # the notebook's, and the manuscript's script
+@pytest.mark.parametrize("sizes", [(), (40, 10), (2, 1, 3)])  # notebook, manuscript, one's own
 def test_checkpoint_of_the_source(tmp_path, sizes):
     net = SimpleNet(*sizes).eval()
     torch.save(net.state_dict(), tmp_path / "stage1_10000_0.pth")
-    again = SimpleNet.from_source(tmp_path / "stage1_10000_0.pth")
+    again = SimpleNet.from_published(tmp_path / "stage1_10000_0.pth")
     assert again.config == net.config
     assert not again.training
     for name, value in net.state_dict().items():

@@ -14,9 +14,7 @@ from tssbook.metrics import mse
 from tssbook.models import checkpoints
 from tssbook.models.toy import LinearModel, MaxPoolCNN, ToyCNN, loss_terms, score
 from tssbook.sequence import kmers, one_hot
-from tssbook.training.batches import Batches
-from tssbook.training.loop import fit
-from tssbook.training.prediction import predict
+from tssbook.training import Batches, fit, predict
 
 # Last validation loss in the shipped history, and the best one, which is that of the weights.
 LINEAR = (13.0, 13.2)
@@ -167,12 +165,18 @@ def test_loss_refuses_to_broadcast(prediction, target):
 
 # --- the shipped checkpoints ----------------------------------------------------------------
 
-NAMES = ["toy-linear", "toy-cnn", "toy-maxpool-17", "toy-maxpool-18", "toy-maxpool-19"]
+SHIPPED = {
+    "toy-linear": LinearModel,
+    "toy-cnn": ToyCNN,
+    "toy-maxpool-17": MaxPoolCNN,
+    "toy-maxpool-18": MaxPoolCNN,
+    "toy-maxpool-19": MaxPoolCNN,
+}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_stored_loss_is_that_of_the_weights(eight, name):
-    about, model = checkpoints.describe(name), checkpoints.load(name)
+    about, model = checkpoints.describe(name), SHIPPED[name].from_pretrained(name)
     loss = float(mse(predict(model, eight.x[eight.valid]), eight.y[eight.valid]))
     assert loss == pytest.approx(about["metrics"]["valid_loss"], rel=1e-4, abs=2e-6)
     training = about["training"]
@@ -207,7 +211,7 @@ def test_shipped_cnn():
 
 @pytest.mark.parametrize("seed", [17, 18, 19])
 def test_shipped_max_pool_models(eight, seed):
-    model = checkpoints.load(f"toy-maxpool-{seed}")
+    model = MaxPoolCNN.from_pretrained(f"toy-maxpool-{seed}")
     assert float(mse(predict(model, eight.x[eight.test]), eight.y[eight.test])) < 0.01
     assert checkpoints.describe(f"toy-maxpool-{seed}")["training"]["seed"] == seed
 

@@ -13,9 +13,10 @@ from tssbook.models.procapnet import (
     count_loss,
     count_macs,
     loss_terms,
-    predict_track,
     profile_loss,
+    to_reads,
 )
+from tssbook.training import predict
 
 LENGTH, N_OUT = 1314, 200
 
@@ -125,16 +126,16 @@ def of_multimolecule(theirs, folder, n_filters: int = 16):
 @torch.no_grad()
 def test_outputs_of_multimolecule(theirs, tmp_path):
     other, path = of_multimolecule(theirs, tmp_path)
-    model, codes = ProCapNet.from_multimolecule(path), bases(2)
+    model, codes = ProCapNet.from_published(path), bases(2)
     output = other(input_ids=codes)
     assert output.profile_logits.shape == (2, N_OUT, 2)
     profile, count = model(one_hot(codes))
     expected = output.profile_logits.transpose(1, 2)
     torch.testing.assert_close(profile, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
     torch.testing.assert_close(count, output.count_logits, rtol=0, atol=1e-5)
-    track = predict_track(model, one_hot(codes), device="cpu")
+    reads = to_reads(*predict(model, one_hot(codes), device="cpu"))
     torch.testing.assert_close(
-        track, other.postprocess(output).transpose(1, 2), rtol=1e-4, atol=1e-7
+        reads, other.postprocess(output).transpose(1, 2), rtol=1e-4, atol=1e-7
     )
 
 
@@ -142,7 +143,7 @@ def test_outputs_of_multimolecule(theirs, tmp_path):
 def test_the_channel_for_n_is_the_mean_of_the_others(theirs, tmp_path):
     """Where they see an N, a quarter of each base gives their numbers, and zeros do not."""
     other, path = of_multimolecule(theirs, tmp_path)
-    model, codes = ProCapNet.from_multimolecule(path), bases(1)
+    model, codes = ProCapNet.from_published(path), bases(1)
     codes[0, 600:640] = 4
     expected = other(input_ids=codes).profile_logits.transpose(1, 2)
     scale, x = expected.abs().max().item(), one_hot(codes)

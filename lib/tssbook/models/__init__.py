@@ -5,8 +5,9 @@ plots. ``MODEL.from_pretrained`` loads what this project has trained, ``MODEL.fr
 others have.
 """
 
-from tssbook.models import enformer_borzoi, procapnet, promoter, puffin, toy
-from tssbook.models.checkpoints import CheckpointError, describe, load, save, shipped
+from tssbook.models import procapnet, promoter, puffin, toy
+from tssbook.models.checkpoints import CheckpointError, describe, save, shipped
+from tssbook.models.enformer import Enformer
 from tssbook.models.long_conv import LongConv1d
 from tssbook.models.procapnet import ProCapNet
 from tssbook.models.procapnet_fast import FastProCapNet
@@ -16,6 +17,7 @@ from tssbook.models.toy import LinearModel, MaxPoolCNN, ToyCNN
 
 __all__ = [
     "CheckpointError",
+    "Enformer",
     "FastProCapNet",
     "LinearModel",
     "LongConv1d",
@@ -26,8 +28,6 @@ __all__ = [
     "SimpleNet",
     "ToyCNN",
     "describe",
-    "enformer_borzoi",
-    "load",
     "procapnet",
     "promoter",
     "puffin",

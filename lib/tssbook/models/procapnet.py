@@ -10,35 +10,27 @@ One softmax over both strands together makes the profile's logits probabilities.
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tssbook.models.checkpoints import CheckpointError, Pretrained, require_fit
-from tssbook.models.procapnet_files import read_encode, read_multimolecule
-from tssbook.training.prediction import predict
+from tssbook.models.checkpoints import Pretrained, fill
+from tssbook.models.procapnet_files import read_published
+from tssbook.sequence import require_sequences
 
 __all__ = [
     "ProCapNet",
     "count_loss",
     "count_macs",
-    "ensemble_proba",
     "loss_terms",
-    "predict_logits",
-    "predict_proba",
-    "predict_track",
     "profile_loss",
     "to_proba",
+    "to_reads",
 ]
 
 _FIRST, _LAST = 21, 75  # widths of the first convolution and of the profile's, in bases
-_LAYERS = 8  # dilated convolutions of every published model
-
 _COUNT_WEIGHT = 100.0  # of the paper
 
 
@@ -72,7 +64,7 @@ class ProCapNet(nn.Module, Pretrained):
         self.rconvs = nn.ModuleList(
             nn.Conv1d(n_filters, n_filters, 3, padding=d, dilation=d) for d in dilations
         )
-        self.fconv = nn.Conv1d(n_filters, 2, _LAST, padding=_LAST // 2)
+        self.fconv = nn.Conv1d(n_filters, 2, _LAST)  # what it reads is there, so no padding
         self.linear = nn.Linear(n_filters, 1)
         self.trim = _FIRST // 2 + sum(dilations) + _LAST // 2
 
@@ -88,8 +80,9 @@ class ProCapNet(nn.Module, Pretrained):
         Raises
         ------
         ValueError
-            If the sequences are too short to leave an output.
+            If ``x`` has another shape, or is too short to leave an output.
         """
+        require_sequences(x)
         length = x.shape[-1]
         if length <= 2 * self.trim:
             raise ValueError(
@@ -101,59 +94,43 @@ class ProCapNet(nn.Module, Pretrained):
             x = x + torch.relu(conv(x))  # (N, n_filters, L)
         seen = self.trim - _LAST // 2
         x = x[..., seen : length - seen]  # (N, n_filters, L_out + 74): what the heads look at
-        profile = F.conv1d(x, self.fconv.weight, self.fconv.bias)  # (N, 2, L_out)
+        profile = self.fconv(x)  # (N, 2, L_out)
         count = self.linear(x.mean(-1))  # (N, 1)
         return profile, count
 
     @classmethod
-    def from_encode(cls, path: str | Path, fold: int) -> Self:
-        """Load one fold of a published model, in evaluation mode on the CPU.
+    def from_published(cls, path: str | Path, fold: int | None = None) -> Self:
+        """Load weights of others, in evaluation mode on the CPU.
 
-        The archive is read in one go, from its beginning to the checksum at its end; nothing of
-        it is written to disk, and no code that it brings along is run.
+        ENCODE has the published models, seven folds in an archive, which is read in one go;
+        nothing of it is written to disk, and no code that it brings along is run.
+
+        MultiMolecule's first convolution reads a fifth channel, for N, whose weights are the mean
+        of the other four. In this book N is a column of zeros, as it was for the published model,
+        so that channel is left out: 10,752 of 6,427,139 parameters. Predictions are the same where
+        a sequence has no N. MultiMolecule's profile is ``(N, L_out, 2)``, the strand last; here
+        it is ``(N, 2, L_out)``.
 
         Parameters
         ----------
         path
-            ``ENCFF976FHE.tar.gz`` (K562) or another archive of that layout: members such as
-            ``fold_0/ENCSR261KBX.procapnet_model.fold0.state_dict.torch``.
+            ``ENCFF976FHE.tar.gz`` (K562) or another archive of that layout, with members such as
+            ``fold_0/ENCSR261KBX.procapnet_model.fold0.state_dict.torch``; or the
+            ``model.safetensors`` of MultiMolecule's ``ProCapNetForProfilePrediction``.
         fold
-            0 to 6: the share of the chromosomes that this model was not trained on.
+            Of an archive, 0 to 6: the share of the chromosomes that this model was not trained on.
 
         Raises
         ------
         FileNotFoundError
             If there is no such file.
         CheckpointError
-            If it is damaged or cut off, has not that fold, has members that are links or lead
-            out of it, or holds the weights of another network.
+            If it is damaged or cut off, has not that fold, or holds another network's weights.
         """
-        tensors, member = read_encode(path, fold)
-        return _filled(cls, tensors, f"{path}, {member}")
-
-    @classmethod
-    def from_multimolecule(cls, path: str | Path) -> Self:
-        """Load weights that MultiMolecule has saved, in evaluation mode on the CPU.
-
-        Its first convolution reads a fifth channel, for N, whose weights are the mean of the
-        other four. In this book N is a column of zeros, as it was for the published model, so
-        that channel is left out: 10,752 of 6,427,139 parameters. Predictions are the same
-        where a sequence has no N. MultiMolecule's profile is ``(N, L_out, 2)``, the strand last;
-        here it is ``(N, 2, L_out)``.
-
-        Parameters
-        ----------
-        path
-            ``model.safetensors`` of a ``ProCapNetForProfilePrediction``.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        CheckpointError
-            If it is damaged, or holds the weights of another network.
-        """
-        return _filled(cls, read_multimolecule(path), str(path))
+        tensors, where = read_published(path, fold)
+        # Every published model has eight layers; how wide they are, the first one says.
+        n_filters = tensors["iconv.bias"].numel() if "iconv.bias" in tensors else 512
+        return fill(lambda: cls(n_filters, 8), tensors, where)
 
 
 def count_macs(model: ProCapNet, length: int) -> int:
@@ -183,123 +160,13 @@ def to_proba(profile_logits: Tensor) -> Tensor:
     return profile_logits.flatten(1).softmax(-1).view_as(profile_logits)
 
 
-def predict_logits(
-    model: nn.Module,
-    x: Tensor,
-    *,
-    batch_size: int = 32,
-    device: str | torch.device | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Run a model over many sequences, in evaluation mode and without gradients.
+def to_reads(profile_logits: Tensor, count_logits: Tensor) -> Tensor:
+    """Return the reads per base that a prediction says, ``(N, 2, L_out)``.
 
-    Parameters
-    ----------
-    model
-        Returns profile and count as `ProCapNet` does.
-    x
-        ``(N, 4, L)``; bytes are welcome.
-    batch_size, device
-        As in :func:`tssbook.training.prediction.predict`. The published model needs about 20 MB for each
-        sequence of a batch.
-
-    Returns
-    -------
-    tuple
-        ``profile_logits``, ``(N, 2, L_out)``, and ``count_logits``, ``(N, 1)``, on the CPU.
-
-    Raises
-    ------
-    ValueError
-        If ``x`` is not ``(N, 4, L)`` with at least one row, or the sequences are too short.
+    The probabilities times all reads, which are ``exp(count_logits) - 1``: below 0, and above -1,
+    where the model says less than none.
     """
-    both = predict(_Joined(model), x, batch_size=batch_size, device=device)
-    return both[:, :-1].unflatten(1, (2, -1)), both[:, -1:]
-
-
-def predict_proba(
-    model: nn.Module,
-    x: Tensor,
-    *,
-    batch_size: int = 32,
-    device: str | torch.device | None = None,
-) -> Tensor:
-    """Predict which share of all initiation falls on each base, ``(N, 2, L_out)``.
-
-    The shares of both strands together sum to 1: the model says how much of the initiation is on
-    which strand. Parameters are those of `predict_logits`.
-    """
-    return to_proba(predict_logits(model, x, batch_size=batch_size, device=device)[0])
-
-
-def predict_track(
-    model: nn.Module,
-    x: Tensor,
-    *,
-    batch_size: int = 32,
-    device: str | torch.device | None = None,
-) -> Tensor:
-    """Predict the counts per base, ``(N, 2, L_out)``: the probabilities times all counts.
-
-    All counts are ``exp(count_logits) - 1``, which is below 0, and above -1, where the model
-    says less than none. Parameters are those of `predict_logits`.
-    """
-    profile, count = predict_logits(model, x, batch_size=batch_size, device=device)
-    return to_proba(profile) * count.expm1()[:, :, None]
-
-
-def ensemble_proba(
-    models: Sequence[ProCapNet],
-    x: Tensor,
-    *,
-    batch_size: int = 32,
-    device: str | torch.device | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Predict with several models, the folds of a published one: the means of what they say.
-
-    The mean is that of the probabilities, not of the logits, and that of the log counts, not of
-    the counts.
-
-    Parameters
-    ----------
-    models
-        One or more.
-    x, batch_size, device
-        As in `predict_logits`.
-
-    Returns
-    -------
-    tuple
-        Probabilities, ``(N, 2, L_out)``, which sum to 1 over both strands, and ``count_logits``,
-        ``(N, 1)``.
-
-    Raises
-    ------
-    ValueError
-        If there is no model, or they do not all trim the same.
-    """
-    trims = sorted({model.trim for model in models})
-    if len(trims) != 1:
-        raise ValueError(
-            f"The {len(models)} models trim {trims} bp from each side; wanted one or more models "
-            f"that all trim the same."
-        )
-    proba, log_count = 0.0, 0.0
-    for model in models:
-        profile, count = predict_logits(model, x, batch_size=batch_size, device=device)
-        proba, log_count = proba + to_proba(profile), log_count + count
-    return proba / len(models), log_count / len(models)
-
-
-class _Joined(nn.Module):
-    """A model that returns profile and count in one tensor, ``(N, 2 * L_out + 1)``."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor) -> Tensor:
-        profile, count = self.model(x)
-        return torch.cat((profile.flatten(1), count), 1)
+    return to_proba(profile_logits) * count_logits.expm1()[:, :, None]
 
 
 # --- the loss -------------------------------------------------------------------------------
@@ -403,38 +270,3 @@ def _seen(counts: Tensor, mappable: Tensor | None) -> tuple[Tensor, Tensor]:
         )
     seen = mappable[:, None]
     return counts.masked_fill(~seen, 0), seen
-
-
-# --- files of others ------------------------------------------------------------------------
-
-
-def _filled(cls: type[ProCapNet], tensors: dict[str, Tensor], where: str) -> ProCapNet:
-    """Make a model of a foreign file's tensors, all or nothing, in evaluation mode."""
-    trunk = [f"{name}.bias" for name in ("iconv", *(f"rconvs.{i}" for i in range(_LAYERS)))]
-    widths = [tensors[name].numel() for name in trunk if name in tensors]
-    # Most layers say how wide the model is, so that one that differs is the one that is named.
-    n_filters = statistics.mode(widths) if widths else 512
-    _refuse_controls(tensors, n_filters, where)
-    with torch.device("meta"):  # shapes without memory and without random numbers
-        model = cls(n_filters, _LAYERS)
-    require_fit(tensors, model.state_dict(), where, "ProCapNet")
-    owned = {
-        key: tensor.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
-        for key, tensor in tensors.items()
-    }
-    model.load_state_dict(owned, strict=True, assign=True)
-    return model.eval()
-
-
-def _refuse_controls(tensors: dict[str, Tensor], n_filters: int, where: str) -> None:
-    """Control tracks are channels beside those of the trunk, for both heads."""
-    heads = (tensors.get(f"{name}.weight") for name in ("fconv", "linear"))
-    extra = [
-        head.shape[1] - n_filters if head is not None and head.ndim > 1 else 0 for head in heads
-    ]
-    if extra[0] > 0 and extra[1] == 1:
-        raise CheckpointError(
-            f"{where} was trained with {extra[0]} control tracks (fconv reads "
-            f"{n_filters + extra[0]} channels, {extra[0]} more than the {n_filters} filters), and "
-            f"ProCapNet has none: wanted a model trained with n_control_tracks=0"
-        )

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tssbook.models.procapnet import ProCapNet
+from tssbook.sequence import require_sequences
 
 __all__ = ["FastProCapNet"]
 
@@ -32,9 +33,8 @@ _VALUES = 1 << 20
 class FastProCapNet(nn.Module):
     """A `ProCapNet` for predictions: same outputs, faster on a CPU, not differentiable.
 
-    Goes wherever the model goes for predictions, into `tssbook.models.procapnet.predict_proba` for
-    example. It holds the model itself and no copy of its weights: when they change, so do its
-    predictions.
+    Goes wherever the model goes for predictions, into `tssbook.training.predict` for example. It
+    holds the model itself and no copy of its weights: when they change, so do its predictions.
 
     Parameters
     ----------
@@ -78,8 +78,7 @@ class FastProCapNet(nn.Module):
         ValueError
             If ``x`` has another shape, wants a gradient, or is too short to leave an output.
         """
-        if x.ndim != 3 or x.shape[1] != 4:
-            raise ValueError(f"x is {tuple(x.shape)}; wanted (N, 4, L).")
+        require_sequences(x)
         if x.requires_grad:
             raise ValueError(
                 "x wants a gradient, and FastProCapNet has none; call the model that it was made "

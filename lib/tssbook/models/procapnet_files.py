@@ -7,131 +7,78 @@ Whether they fit is not looked at here.
 from __future__ import annotations
 
 import gzip
-import io
-import pickle
 import re
 import tarfile
 import zlib
-from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from tssbook.models.checkpoints import CheckpointError, read_tensors
 
-__all__ = ["read_encode", "read_multimolecule"]
+__all__ = ["read_published"]
 
 # fold_0/ENCSR261KBX.procapnet_model.fold0.state_dict.torch, but not fold_0/._ENCSR... of a Mac.
 _FOLD = re.compile(r"(?:^|/)fold_([0-9]+)/[^./][^/]*\.fold\1\.state_dict\.torch$")
 
-# MultiMolecule's names of the layers; those of the dilated convolutions are numbered.
-_STEM, _DILATED = "model.encoder.stem.conv", re.compile(r"model\.encoder\.layer\.([0-9]+)\.conv")
-_NAMES = {
-    _STEM: "iconv",
-    "profile_count_head.profile": "fconv",
-    "profile_count_head.count": "linear",
-}
+# MultiMolecule's names of the layers.
+_NAMES = (
+    (r"^model\.encoder\.stem\.conv\.", "iconv."),
+    (r"^model\.encoder\.layer\.([0-9]+)\.conv\.", r"rconvs.\1."),
+    (r"^profile_count_head\.profile\.", "fconv."),
+    (r"^profile_count_head\.count\.", "linear."),
+)
 
 
-def read_encode(path: str | Path, fold: int) -> tuple[dict[str, Tensor], str]:
-    """Read one fold of an archive of ENCODE, in one go and without unpacking it.
+def read_published(path: str | Path, fold: int | None = None) -> tuple[dict[str, Tensor], str]:
+    """Read tensors under our names, from a file of MultiMolecule or an archive of ENCODE.
 
-    Parameters and errors are those of :meth:`tssbook.models.procapnet.ProCapNet.from_encode`.
+    Parameters and errors are those of :meth:`tssbook.models.procapnet.ProCapNet.from_published`.
 
     Returns
     -------
     tuple
-        Tensors by name, and the name of the member that they stood in.
+        Tensors by name, and what to call their place in messages.
     """
-    content, member = _read_fold(Path(path), fold)
-    return _tensors(content, f"{path}, {member}"), member
+    if str(path).endswith(".safetensors"):
+        if fold is not None:
+            raise CheckpointError(f"{path} holds one network, and fold {fold!r} was asked for")
+        return _read_multimolecule(path), str(path)
+    return _read_encode(Path(path), fold)
 
 
-def read_multimolecule(path: str | Path) -> dict[str, Tensor]:
-    """Read MultiMolecule's weights under our names and without the input channel for N.
-
-    Parameters and errors are those of
-    :meth:`tssbook.models.procapnet.ProCapNet.from_multimolecule`.
-    """
-    found = read_tensors(path)
-    if f"{_STEM}.weight" not in found:
-        raise CheckpointError(
-            f"{path} has no {_STEM}.weight, so it is no ProCapNetForProfilePrediction of "
-            f"MultiMolecule: load a checkpoint of tssbook with ProCapNet.from_pretrained"
-        )
-    tensors = {_our_name(name): tensor for name, tensor in found.items()}
-    stem = tensors["iconv.weight"]
-    if stem.ndim == 3 and stem.shape[1] == 5:  # A, C, G, T, N
+def _read_multimolecule(path: str | Path) -> dict[str, Tensor]:
+    tensors = read_tensors(path)
+    for theirs, ours in _NAMES:
+        tensors = {re.sub(theirs, ours, name): tensor for name, tensor in tensors.items()}
+    stem = tensors.get("iconv.weight")
+    if stem is not None and stem.shape[1:2] == (5,):  # A, C, G, T, N
         tensors["iconv.weight"] = stem[:, :4]
     return tensors
 
 
-def _read_fold(path: Path, fold: int) -> tuple[bytes, str]:
-    """Read one fold's member of an archive; return its bytes and name."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    names: dict[int, str] = {}
-    content = b""
+def _read_encode(path: Path, fold: int | None) -> tuple[dict[str, Tensor], str]:
+    """Read one member. Nothing is written to disk, so it does not matter where names lead."""
+    tensors, folds = None, {}
     try:
         with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
             for member in archive:
-                _require_harmless(member, path)
                 match = _FOLD.search(member.name)
                 if match is None or not member.isfile():
                     continue
-                number = int(match[1])
-                if number in names:
+                if (number := int(match[1])) in folds:
                     raise CheckpointError(
-                        f"{path} has fold {number} twice, {names[number]} and {member.name}: "
-                        f"get it again"
+                        f"{path} has fold {number} twice, {folds[number]} and {member.name}"
                     )
-                names[number] = member.name
+                folds[number] = member.name
                 if number == fold:
-                    content = archive.extractfile(member).read()
+                    where = f"{path}, {member.name}"
+                    tensors = read_tensors(archive.extractfile(member), where)
             while stream.read(1 << 20):  # to the end, where gzip compares its checksum
                 pass
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise CheckpointError(f"{path} is damaged or cut off ({error}): get it again") from error
-    if fold not in names:
-        there = f"folds {', '.join(map(str, sorted(names)))}" if names else "no folds of ProCapNet"
+    if tensors is None:
+        there = f"folds {', '.join(map(str, sorted(folds)))}" if folds else "no folds of ProCapNet"
         raise CheckpointError(f"{path} has no fold {fold!r}; there are {there}")
-    return content, names[fold]
-
-
-def _require_harmless(member: tarfile.TarInfo, path: Path) -> None:
-    """Refuse what would lead out of the archive, though nothing is ever written to disk."""
-    name = PurePosixPath(member.name)
-    if name.is_absolute() or ".." in name.parts:
-        wrong = "whose path leads out of the archive"
-    elif not (member.isfile() or member.isdir()):
-        wrong = "which is a link or a device"
-    else:
-        return
-    raise CheckpointError(
-        f"{path} has a member {member.name!r}, {wrong}, and was not read: wanted files and "
-        f"folders only; get it again from ENCODE"
-    )
-
-
-def _tensors(content: bytes, where: str) -> dict[str, Tensor]:
-    """Read tensors by name without running code that the file brings along."""
-    try:
-        found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{where} is damaged, or holds Python objects that could run code, and was not loaded"
-        ) from error
-    except Exception as error:  # reading damaged bytes can fail in any way
-        raise CheckpointError(f"{where} is damaged ({type(error).__name__})") from error
-    if not isinstance(found, Mapping) or not all(isinstance(t, Tensor) for t in found.values()):
-        raise CheckpointError(f"{where} holds something else than tensors by name")
-    return dict(found)
-
-
-def _our_name(name: str) -> str:
-    """Translate a name of MultiMolecule; others stay as they are."""
-    layer, _, kind = name.rpartition(".")
-    if numbered := _DILATED.fullmatch(layer):
-        return f"rconvs.{numbered[1]}.{kind}"
-    return f"{_NAMES.get(layer, layer)}.{kind}"
+    return tensors, where

@@ -22,9 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tssbook.data.download import fetch
-from tssbook.models.checkpoints import CheckpointError, Pretrained, read_tensors, require_fit
+from tssbook.models.checkpoints import Pretrained, fill, read_tensors
 from tssbook.models.long_conv import LongConv1d
+from tssbook.sequence import require_sequences
 
 Net = TypeVar("Net", "SimpleNet", "Puffin")
 
@@ -38,13 +38,13 @@ __all__ = [
     "effect_roughness",
     "loss_terms",
     "profile_loss",
+    "require_context",
     "reverse_complement_tracks",
     "symmetrised",
     "to_counts",
 ]
 
 _MOTIF, _INITIATOR, _EFFECT = 51, 15, 601  # widths, in bases
-N_TRACKS = 10
 MARGIN = _MOTIF // 2 + _EFFECT // 2  # 325 bp at either end, where a prediction lacks context
 
 # The published network's motifs as its 20 channels have them: which motif, on which strand.
@@ -71,21 +71,23 @@ class SimpleNet(nn.Module, Pretrained):
         Filters of 51 bp, whose effects reach 300 bp to either side.
     n_initiators
         Filters of 15 bp, whose effects reach 7 bp.
+    n_tracks
+        Tracks to predict.
     """
 
-    def __init__(self, n_motifs: int = 40, n_initiators: int = 20) -> None:
+    def __init__(self, n_motifs: int = 40, n_initiators: int = 20, n_tracks: int = 10) -> None:
         super().__init__()
-        self.config = {"n_motifs": n_motifs, "n_initiators": n_initiators}
+        self.config = {"n_motifs": n_motifs, "n_initiators": n_initiators, "n_tracks": n_tracks}
         self.conv = nn.Conv1d(4, n_motifs, _MOTIF, padding=_MOTIF // 2)
         self.conv_inr = nn.Conv1d(4, n_initiators, _INITIATOR, padding=_INITIATOR // 2)
-        self.deconv = LongConv1d(2 * n_motifs, N_TRACKS, _EFFECT)
+        self.deconv = LongConv1d(2 * n_motifs, n_tracks, _EFFECT)
         self.deconv_inr = nn.ConvTranspose1d(
-            2 * n_initiators, N_TRACKS, _INITIATOR, padding=_INITIATOR // 2
+            2 * n_initiators, n_tracks, _INITIATOR, padding=_INITIATOR // 2
         )
 
     def activations(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map one-hot ``(N, 4, L)`` to motifs ``(N, 80, L)`` and initiators ``(N, 40, L)``."""
-        _require_context(x)
+        require_context(x)
         # The gate y * sigmoid(y) is known as SiLU.
         return F.silu(_both_strands(self.conv, x)), F.silu(_both_strands(self.conv_inr, x))
 
@@ -94,20 +96,22 @@ class SimpleNet(nn.Module, Pretrained):
         return self.deconv(motifs) + self.deconv_inr(initiators)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map one-hot ``(N, 4, L)`` to ``ln(1 + count)``, ``(N, 10, L)``,.
+        """Map one-hot ``(N, 4, L)`` to ``ln(1 + count)``, ``(N, n_tracks, L)``.
 
         The outer `MARGIN` positions on either side lack context; do not use them.
 
         Raises
         ------
         ValueError
-            If the sequences are so short that no position has its full context.
+            If ``x`` has another shape, or is so short that no position has its full context.
         """
         return F.softplus(self.effects(*self.activations(x)))
 
     @classmethod
-    def from_source(cls, path: str | Path) -> Self:
+    def from_published(cls, path: str | Path) -> Self:
         """Load weights that the source's notebook or scripts have saved, ``stage1_*.pth``.
+
+        In evaluation mode on the CPU; the sizes are those of the file.
 
         Raises
         ------
@@ -117,8 +121,8 @@ class SimpleNet(nn.Module, Pretrained):
             If it is damaged, or holds the weights of another network.
         """
         tensors = read_tensors(path)
-        sizes = [len(tensors.get(f"{name}.weight", ())) for name in ("conv", "conv_inr")]
-        return _filled(cls(*sizes) if all(sizes) else cls(), tensors, path)
+        layers = [tensors.get(f"{name}.weight") for name in ("conv", "conv_inr", "deconv")]
+        return fill(lambda: cls(*(len(w) for w in layers if w is not None)), tensors, path)
 
 
 class Puffin(nn.Module, Pretrained):
@@ -135,9 +139,9 @@ class Puffin(nn.Module, Pretrained):
         self.conv = nn.Conv1d(4, 10, _MOTIF, padding=_MOTIF // 2)
         self.conv_inr = nn.Conv1d(4, 10, _INITIATOR, padding=_INITIATOR // 2)
         self.conv_sim = nn.Conv1d(4, 32, 3, padding=1)
-        self.deconv = LongConv1d(20, N_TRACKS, _EFFECT)
-        self.deconv_sim = LongConv1d(64, N_TRACKS, _EFFECT)
-        self.deconv_inr = nn.ConvTranspose1d(20, N_TRACKS, _INITIATOR, padding=_INITIATOR // 2)
+        self.deconv = LongConv1d(20, 10, _EFFECT)
+        self.deconv_sim = LongConv1d(64, 10, _EFFECT)
+        self.deconv_inr = nn.ConvTranspose1d(20, 10, _INITIATOR, padding=_INITIATOR // 2)
         self.scaler = nn.Parameter(torch.ones(1))
         self.scaler2 = nn.Parameter(torch.ones(1))
 
@@ -146,7 +150,7 @@ class Puffin(nn.Module, Pretrained):
 
         ``(N, 20, L)`` in the order of `PUBLISHED_MOTIFS`, ``(N, 20, L)`` and ``(N, 64, L)``.
         """
-        _require_context(x)
+        require_context(x)
         motifs = F.softplus(_both_strands(self.conv, x))
         initiators = F.softplus(_both_strands(self.conv_inr, x))
         return motifs, initiators, F.softplus(_both_strands(self.conv_sim, x))
@@ -160,7 +164,7 @@ class Puffin(nn.Module, Pretrained):
         return F.softplus(self.effects(*self.activations(x)))
 
     @classmethod
-    def from_published(cls, path: str | Path | None = None) -> Self:
+    def from_published(cls, path: str | Path) -> Self:
         """Load the published weights, in evaluation mode on the CPU.
 
         They are licensed for academic research only, not for commercial use (UT Southwestern's
@@ -169,18 +173,16 @@ class Puffin(nn.Module, Pretrained):
         Parameters
         ----------
         path
-            ``puffin.pth`` of the repository jzhoulab/puffin. None takes it from the cache or
-            the mirror, or downloads it (2 MB).
+            ``puffin.pth`` of the repository jzhoulab/puffin (2 MB).
 
         Raises
         ------
         FileNotFoundError
-            If there is no such file (MissingFile if it could not be downloaded).
+            If there is no such file.
         CheckpointError
             If it is damaged, or holds the weights of another network.
         """
-        path = fetch("puffin.pth") if path is None else path
-        return _filled(cls(), read_tensors(path), path)
+        return fill(cls, read_tensors(path), path)
 
 
 def _both_strands(conv: nn.Conv1d, x: Tensor) -> Tensor:
@@ -192,31 +194,20 @@ def _both_strands(conv: nn.Conv1d, x: Tensor) -> Tensor:
     return F.conv1d(x, weight, torch.cat((conv.bias, conv.bias)), padding=conv.padding)
 
 
-def _require_context(x: Tensor) -> None:
-    if x.ndim != 3 or x.shape[1] != 4:
-        raise ValueError(f"x is {tuple(x.shape)}; wanted one-hot sequences (N, 4, L).")
+def require_context(x: Tensor) -> None:
+    """Refuse what is not ``(N, 4, L)``, or so short that no position has its full context.
+
+    Raises
+    ------
+    ValueError
+        If it is so.
+    """
+    require_sequences(x)
     if x.shape[-1] <= 2 * MARGIN:
         raise ValueError(
             f"The sequences are {x.shape[-1]} bp long and a prediction needs {MARGIN} bp on "
             f"either side; wanted at least {2 * MARGIN + 1} bp."
         )
-
-
-def _filled(model: Net, tensors: dict[str, Tensor], path: str | Path) -> Net:
-    """Fill a network from a foreign file, all or nothing, and put it into evaluation mode."""
-    if "conv_sim.weight" in tensors and isinstance(model, SimpleNet):
-        raise CheckpointError(
-            f"{path} has conv_sim.weight, which only Puffin has and not SimpleNet: "
-            f"load it with Puffin.from_published"
-        )
-    if "conv_sim.weight" not in tensors and isinstance(model, Puffin):
-        raise CheckpointError(
-            f"{path} has no conv_sim.weight, which Puffin needs: load it with "
-            f"SimpleNet.from_source if it comes from stage 1"
-        )
-    require_fit(tensors, model.state_dict(), path, type(model).__name__)
-    model.load_state_dict(tensors, strict=True)
-    return model.eval()
 
 
 # --- the loss -------------------------------------------------------------------------------
@@ -232,9 +223,9 @@ def loss_terms(model: SimpleNet | Puffin, prediction: Tensor, target: Tensor) ->
     model
         Its motif filters (``conv``) and their effect kernels (``deconv``) are penalised.
     prediction
-        ``(N, 10, L)``, ``ln(1 + count)``.
+        ``(N, T, L)``, ``ln(1 + count)``.
     target
-        ``(N, 10, L)``, ``log10(1 + count)``.
+        ``(N, T, L)``, ``log10(1 + count)``.
 
     Returns
     -------
@@ -317,13 +308,13 @@ def to_counts(prediction: Tensor) -> Tensor:
 
 
 def effect_curves(model: SimpleNet | Puffin) -> Tensor:
-    """Return what a motif does at each distance, ``(C, 10, 601)``: section 6.
+    """Return what a motif does at each distance, ``(C, T, 601)``: section 6.
 
     Entry ``[c, t, 300 + d]`` is what an activation of motif channel ``c`` adds to track ``t``
     before the softplus, ``d`` bases downstream of it (upstream where ``d`` is negative), in the
     direction of the sequence. A convolution layer stores its kernels the other way round. The
     transposed convolution of the initiators does not: its ``weight`` is already
-    ``(C, 10, 15)`` in this sense.
+    ``(C, T, 15)`` in this sense.
     """
     return model.deconv.weight.detach().flip(-1).transpose(0, 1)
 
@@ -331,7 +322,8 @@ def effect_curves(model: SimpleNet | Puffin) -> Tensor:
 def reverse_complement_tracks(tracks: Tensor) -> Tensor:
     """Return tracks ``(N, T, L)`` as they are along the reverse complement.
 
-    The tracks stand in mirror order (see tssbook.data.TRACKS), so positions and tracks are both reversed.
+    The tracks stand in mirror order (see `tssbook.data.TRACKS`), so positions and tracks are both
+    reversed.
     """
     return tracks.flip(-1, -2)
 
