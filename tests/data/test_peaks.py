@@ -6,8 +6,10 @@ import numpy as np
 import pyBigWig
 import pytest
 
-from tssbook.data.peaks import LENGTH
-from tssbook.data.peaks import read_peaks as read_windows
+from tssbook.data.bigwig import BigWigs
+from tssbook.data.fasta import Fasta
+from tssbook.data.peaks import LENGTH, read_peaks
+from tssbook.data.tables import read_bed
 
 W = 2514
 
@@ -28,10 +30,10 @@ def files(tmp_path):
     return tmp_path, letters
 
 
-def test_read_windows_around_the_middles(files):
+def test_read_peaks_around_the_middles(files):
     folder, letters = files
     bigwigs = [folder / "plus.bw", folder / "minus.bw"]
-    found = read_windows(
+    found = read_peaks(
         folder / "genome.fa", bigwigs, folder / "peaks.bed", folder / "background.bed",
         mappability=folder / "k36.bw",
     )  # fmt: skip
@@ -47,23 +49,33 @@ def test_read_windows_around_the_middles(files):
     assert found.reads[2, 0, W // 2] == 6000
 
 
-def test_read_windows_without_mappability_masks_nothing_inside(files):
+def test_read_peaks_from_tables_and_opened_files(files):
+    folder, _ = files
+    two = [folder / "plus.bw", folder / "minus.bw"]
+    beds = [folder / "peaks.bed", folder / "background.bed"]
+    wanted = read_peaks(folder / "genome.fa", two, *beds)
+    found = read_peaks(Fasta(folder / "genome.fa"), BigWigs(two), *map(read_bed, beds))
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_read_peaks_without_mappability_masks_nothing_inside(files):
     folder, _ = files
     bigwigs = [folder / "plus.bw", folder / "minus.bw"]
-    found = read_windows(folder / "genome.fa", bigwigs, folder / "peaks.bed", jitter=0)
+    found = read_peaks(folder / "genome.fa", bigwigs, folder / "peaks.bed", jitter=0)
     assert found.codes.shape == (2, LENGTH)
     assert found.mappable[0].all()
     assert found.peak.all()
 
 
-def test_read_windows_refuses_one_strand_and_another_assembly(files):
+def test_read_peaks_refuses_one_strand_and_another_assembly(files):
     folder, _ = files
     two = [folder / "plus.bw", folder / "minus.bw"]
     with pytest.raises(ValueError, match="1 bigWigs; wanted the"):
-        read_windows(folder / "genome.fa", two[:1], folder / "peaks.bed")
+        read_peaks(folder / "genome.fa", two[:1], folder / "peaks.bed")
     (folder / "other.bed").write_text("chr1\t9000\t9100\n")
     with pytest.raises(ValueError, match="wanted both of one assembly"):
-        read_windows(folder / "genome.fa", two, folder / "other.bed")
+        read_peaks(folder / "genome.fa", two, folder / "other.bed")
     (folder / "unknown.bed").write_text("chr2\t90\t100\n")
     with pytest.raises(ValueError, match="chr2"):
-        read_windows(folder / "genome.fa", two, folder / "unknown.bed")
+        read_peaks(folder / "genome.fa", two, folder / "unknown.bed")

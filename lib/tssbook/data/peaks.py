@@ -1,4 +1,4 @@
-"""Windows around PRO-cap peaks, and batches of them: Chapter 4, section 3.
+"""Chapter 4's data set: windows around PRO-cap peaks.
 
 A window is wider than what the model reads, so that a batch can cut it a little to the left or to
 the right each time (*jitter*). Reads in repeats are lost when they are mapped; ``mappable`` says
@@ -16,12 +16,13 @@ import pandas as pd
 
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.fasta import Fasta
-from tssbook.data.genome import extract, locus_windows, read_bed
+from tssbook.data.genome import extract, locus_windows
+from tssbook.data.tables import read_bed
 
-__all__ = ["JITTER", "LENGTH", "OUTPUT", "Windows", "read_peaks"]
+__all__ = ["JITTER", "LENGTH", "OUTPUT", "PEAKS_PER_BACKGROUND", "Windows", "read_peaks"]
 
 LENGTH, OUTPUT, JITTER = 2114, 1000, 200  # bp that are read, predicted, and shifted either way
-PEAKS_PER_BACKGROUND = 7
+PEAKS_PER_BACKGROUND = 7  # in an epoch of training
 
 
 class Windows(NamedTuple):
@@ -79,8 +80,7 @@ def read_peaks(
         A file is not as it should be, there are not two bigWigs, a middle lies outside its
         chromosome, or the files are not of one assembly.
     """
-    fasta = fasta if isinstance(fasta, Fasta) else Fasta(fasta)
-    bigwigs = bigwigs if isinstance(bigwigs, BigWigs) else BigWigs(bigwigs)
+    fasta, bigwigs = Fasta.of(fasta), BigWigs.of(bigwigs)
     if len(bigwigs) != 2:
         raise ValueError(f"There are {len(bigwigs)} bigWigs; wanted the + and the - strand's.")
     parts = [_middles(table) for table in (peaks, background) if table is not None]
@@ -95,6 +95,6 @@ def read_peaks(
 
 
 def _middles(intervals: pd.DataFrame | str | Path) -> pd.DataFrame:
-    table = intervals if isinstance(intervals, pd.DataFrame) else read_bed(intervals)
+    table = read_bed(intervals)
     middle = (table["start"] + table["end"]) // 2
     return pd.DataFrame({"chrom": table["chrom"], "tss": middle, "strand": "+"})

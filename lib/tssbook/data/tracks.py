@@ -1,9 +1,9 @@
-"""Sequences with tracks as a data set: built once, streamed to disk, and cut into batches.
+"""Chapter 3's data set: sequences with tracks, built once and streamed to disk.
 
-A data set is a store (:mod:`tssbook.data.store`) with two arrays: ``sequences``, ``(N, L)`` bytes, and
-``tracks``, ``(N, T, L)``. The bytes are a sixteenth of the one-hot numbers that a network reads,
-which are made for each batch. Tracks are ``float32``, as in the files they come from: ``float16``
-would be half as large, but is not exact from 2,049 reads on.
+A data set is a store (:mod:`tssbook.data.store`) with two arrays: ``sequences``, ``(N, L)`` bytes,
+and ``tracks``, ``(N, T, L)``. The bytes are a sixteenth of the one-hot numbers that a network
+reads, which are made for each batch. Tracks are ``float32``, as in the files they come from:
+``float16`` would be half as large, but is not exact from 2,049 reads on.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from tssbook.data.archives import Archive, read_npz, write_npz
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.blacklists import Blacklist
 from tssbook.data.fasta import Fasta
-from tssbook.data.genome import locus_windows, padding, read_tss, read_windows
+from tssbook.data.genome import locus_windows, padding, read_windows
 from tssbook.data.store import Store, Writer, is_complete, open_store
 
-__all__ = ["Archive", "TRACKS", "build_tracks", "read_npz", "write_npz"]
+__all__ = ["TRACKS", "build_tracks"]
 
 TRACKS = (
     "CAGE+", "ENCODE CAGE+", "RAMPAGE+", "GRO-cap+", "PRO-cap+",
@@ -31,9 +30,6 @@ TRACKS = (
 )  # fmt: skip
 _ROWS = 256  # loci in memory at a time while building
 _VERSION = 1  # goes up when the same files give other arrays
-
-
-# --- building ---------------------------------------------------------------------------------
 
 
 def build_tracks(
@@ -80,9 +76,7 @@ def build_tracks(
     ValueError
         As for :func:`tssbook.data.genome.extract`.
     """
-    fasta = fasta if isinstance(fasta, Fasta) else Fasta(fasta)
-    bigwigs = bigwigs if isinstance(bigwigs, BigWigs) else BigWigs(bigwigs)
-    loci = loci if isinstance(loci, pd.DataFrame) else read_tss(loci)
+    fasta, bigwigs = Fasta.of(fasta), BigWigs.of(bigwigs)
     around = locus_windows(fasta, bigwigs, loci, length, blacklists)
     made_from = _description(fasta, bigwigs, around, length, blacklists)
     if is_complete(folder, made_from):
@@ -148,6 +142,3 @@ def _table(
             "blacklisted": np.sum(counts, axis=0, dtype=np.int64) if counts else 0,
         }
     )
-
-
-# --- batches ----------------------------------------------------------------------------------
