@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -61,8 +62,10 @@ def test_files_say_what_they_are(two):
     assert len(files) == 2
     assert files.lengths == [{"chr1": 6, "chr2": 3}] * 2
     assert files.negative == [False, True]
-    assert files.total(1, ["chr1", "chr1"], [0, 3], [1, 6]) == 1 + 0.5 + 6
-    assert files.total(0, ["chr1"], [2], [3]) == 0  # no value at all
+    assert files.total(1, [("chr1", 0, 1), ("chr1", 3, 6)]) == 1 + 0.5 + 6
+    assert files.total(0, [("chr1", 2, 3)]) == 0  # no value at all
+    assert BigWigs.of(files) is files
+    assert BigWigs.of(two).paths == files.paths
 
 
 @pytest.mark.parametrize("density", [0.02, 0.9])
@@ -89,25 +92,21 @@ def test_small_values_and_nan_keep_their_sign(tmp_path):
 # --- wrong input ----------------------------------------------------------------------------
 
 
-def test_one_path(two):
-    message = refusal(lambda: BigWigs(str(two[0])), TypeError)
-    assert message.endswith("wanted a list of files, one a track.")
-
-
-def test_no_paths():
-    assert "wanted one or more" in refusal(lambda: BigWigs([]))
+@pytest.mark.parametrize("paths", ["plus.bw", Path("plus.bw"), []])
+def test_no_list_of_files(paths):
+    assert f"{paths!r}; wanted a list" in refusal(lambda: BigWigs(paths))
 
 
 def test_no_such_file(tmp_path):
     message = refusal(lambda: BigWigs([tmp_path / "no.bw"]), FileNotFoundError)
-    assert message == f"There is no file {tmp_path / 'no.bw'}; wanted a bigWig file."
+    assert re.search(rf"{tmp_path}/no\.bw; wanted a bigWig", message)
 
 
 @pytest.mark.parametrize("content", [b"", b"chr1\t0\t5\n" * 20])
 def test_no_bigwig(tmp_path, content):
     path = tmp_path / "no.bw"
     path.write_bytes(content)
-    assert refusal(lambda: BigWigs([path])) == f"{path} is not a bigWig file."
+    assert re.search(f"{path}.* bigWig", refusal(lambda: BigWigs([path])))
 
 
 def test_a_file_cut_short(two):
@@ -118,29 +117,25 @@ def test_a_file_cut_short(two):
 def test_both_signs(tmp_path):
     path = write(tmp_path / "ratio.bw", {"chr1": [-2, 1, 3]})
     message = refusal(lambda: BigWigs([path]))
-    assert message.startswith(f"{path} holds values from -2 to 3; wanted one sign")
+    assert re.match(f"{path} holds values from -2 to 3; wanted one sign", message)
 
 
 def test_chromosome_that_is_not_there(two):
     message = refusal(lambda: BigWigs(two).read(["chr1", "1"], [0, 0], 3))
-    assert message.startswith(f"{two[0]} has no chromosome '1': it is called 'chr1' there")
+    assert re.match(f"{two[0]} has no chromosome '1': it is called 'chr1' there", message)
     message = refusal(lambda: BigWigs(two).require({"chrX": 6}, "genome.fa"))
-    assert message == f"{two[0]} has no chromosome 'chrX': it has chr1, chr2."
+    assert re.match(f"{two[0]} has no chromosome 'chrX': it has chr1, chr2", message)
 
 
 def test_another_assembly(two):
     BigWigs(two).require({"chr1": 6}, "genome.fa")
     message = refusal(lambda: BigWigs(two).require({"chr2": 3, "chr1": 7_000}, "genome.fa"))
-    assert message == (
-        f"{two[0]} has 6 bp for chr1, and genome.fa has 7,000; wanted both of one assembly."
-    )
+    assert re.match(rf"{two[0]} has 6 bp for chr1, and genome\.fa has 7,000; wanted", message)
 
 
 def test_strands_out_of_mirror_order(tmp_path):
     names = ["a.plus.bw", "b.plus.bw", "a.minus.bw", "b.minus.bw"]
     paths = [write(tmp_path / name, {"chr1": [1, 2]}) for name in names]
     message = refusal(lambda: BigWigs(paths))
-    assert message.startswith(
-        "a.plus.bw is track 0 and a.minus.bw is track 2 of 4; wanted a.minus.bw as track 3"
-    )
+    assert re.search(r"a\.plus\.bw is track 0 .* 2 of 4; wanted a\.minus\.bw as track 3", message)
     assert len(BigWigs([paths[0], paths[1], paths[3], paths[2]])) == 4

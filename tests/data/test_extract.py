@@ -12,9 +12,11 @@ from tests.data.plain_extract import plain_extract
 from tests.data.test_bigwig import write
 from tssbook.data.blacklists import CAGE_FACTOR, Blacklist, cage_blacklists
 from tssbook.data.fasta import Fasta
-from tssbook.data.genome import extract, padding, read_tss, windows
+from tssbook.data.genome import extract, padding, windows
+from tssbook.data.tables import read_tss
+from tssbook.data.tracks import TRACKS
 from tssbook.sequence import codes
-from tssbook.simulator.simulation import FILES, TRACKS, simulate, write_files
+from tssbook.simulator import FILES, simulate, write_files
 
 L = 4650
 

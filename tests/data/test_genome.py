@@ -1,4 +1,4 @@
-"""genome: tables, windows on both strands by hand, and sequences by coordinates."""
+"""genome: windows on both strands by hand, their sequences, and what lies outside."""
 
 from __future__ import annotations
 
@@ -11,16 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tssbook.data import genome
 from tssbook.data.fasta import Fasta
-from tssbook.data.genome import (
-    padding,
-    read_bed,
-    read_table,
-    read_tss,
-    sequences,
-    windows,
-)
+from tssbook.data.genome import padding, sequences, windows
 from tssbook.sequence import codes
 
 #          0123456789
@@ -32,62 +24,6 @@ def fasta(tmp_path: Path) -> Path:
     path = tmp_path / "genome.fa"
     path.write_text(f">chr1\n{CHR1[:6]}\n{CHR1[6:].lower()}\n>chr2\nGGGN\n")
     return path
-
-
-# --- tables -------------------------------------------------------------------------------------
-
-BED = "chr2\t5\t9\tYY1\t0\t-\tmore\nchr1\t3\t8\tACTB\t.\t+\n"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        BED,
-        "# a comment\nbrowser position chr7\ntrack name=genes\n\n" + BED,
-        BED.replace("\n", "\r\n"),
-        BED.replace("\t", "  "),
-        BED.removesuffix("\n"),
-    ],
-)
-@pytest.mark.parametrize("compressed", [False, True])
-def test_bed(tmp_path, text, compressed):
-    path = tmp_path / "genes.bed"
-    path.write_bytes(gzip.compress(text.encode()) if compressed else text.encode())
-    table = read_bed(path)
-    assert table.to_dict("list") == {
-        "chrom": ["chr2", "chr1"],
-        "start": [5, 3],
-        "end": [9, 8],
-        "name": ["YY1", "ACTB"],
-        "score": ["0", "."],
-        "strand": ["-", "+"],
-    }
-    assert table["start"].dtype == table["end"].dtype == np.int64
-
-
-def test_bed_with_three_columns(tmp_path):
-    path = tmp_path / "blacklist.bed"
-    path.write_text("chr1\t0\t7\n")
-    assert read_bed(path).to_dict("list") == {"chrom": ["chr1"], "start": [0], "end": [7]}
-
-
-def test_tss(tmp_path):
-    path = tmp_path / "tss.tsv"
-    path.write_text("name\tchr\tTSS\tstrand\tscore\nACTB\tchr7\t5530600\t-\t9\n")
-    assert read_tss(path).to_dict("list") == {
-        "chrom": ["chr7"],
-        "tss": [5530600],
-        "strand": ["-"],
-        "name": ["ACTB"],
-    }
-
-
-def test_table_keeps_text_and_line_numbers(tmp_path):
-    path = tmp_path / "table.tsv"
-    path.write_text("# made by hand\nb\ta\n\nNA\t007\n#\n\t1\n")
-    table = read_table(path, ["a"])
-    assert table.to_dict("list") == {"b": ["NA", ""], "a": ["007", "1"]}
-    assert table.index.tolist() == [4, 6]
 
 
 # --- windows ------------------------------------------------------------------------------------
@@ -117,6 +53,12 @@ def test_around_a_tss():
 def test_genes_and_their_tss_have_the_same_windows():
     tss = GENES.assign(tss=[4, 5])[["chrom", "tss", "strand"]]
     pd.testing.assert_frame_equal(windows(GENES, 7, 2), windows(tss, 7, 2))
+
+
+def test_windows_of_a_file(tmp_path):
+    path = tmp_path / "tss.tsv"
+    path.write_text("chr\tTSS\tstrand\nchr1\t4\t+\nchr1\t5\t-\n")
+    pd.testing.assert_frame_equal(windows(path, 7, 2), windows(GENES, 7, 2))
 
 
 def test_windows_keep_the_index():
@@ -163,7 +105,7 @@ def test_an_opened_fasta_and_any_index(fasta):
 
 @given(
     text=st.text("ACGTN", min_size=1, max_size=40),
-    tss=st.lists(st.tuples(st.integers(-5, 45), st.sampled_from("+-")), min_size=1, max_size=6),
+    tss=st.lists(st.tuples(st.integers(0, 45), st.sampled_from("+-")), min_size=1, max_size=6),
     before=st.integers(0, 20),
     after=st.integers(1, 20),
 )
@@ -180,15 +122,6 @@ def test_any_window_against_strings(tmp_path_factory, text, tss, before, after):
         for p, (_, s) in zip(places, tss, strict=True)
     ]
     assert np.array_equal(sequences(path, windows(table, before, after)), codes(wanted))
-
-
-def test_many_windows_of_a_block_each(fasta, monkeypatch):
-    table = pd.DataFrame({"chrom": "chr1", "tss": range(10), "strand": list("+-") * 5})
-    around = windows(table, 2, 2)
-    whole = sequences(fasta, around)
-    monkeypatch.setattr(genome, "_ROWS", 2)
-    monkeypatch.setattr("tssbook.data.fasta._ROWS", 3)
-    assert np.array_equal(sequences(fasta, around), whole)
 
 
 # --- real files ---------------------------------------------------------------------------------
