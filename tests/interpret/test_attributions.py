@@ -43,7 +43,7 @@ class WithModules(ProCapNet):
         for conv, relu in zip(self.rconvs, self.relus[1:], strict=True):
             x = x + relu(conv(x))
         inside = self.trim
-        profile = self.fconv(x)[..., inside:-inside]
+        profile = self.fconv(x[..., inside - 37 : 37 - inside])
         return profile, self.linear(x[..., inside - 37 : 37 - inside].mean(-1))
 
 

@@ -20,14 +20,8 @@ from tests.models.tiny_models import Other, Tiny
 from tests.support import Bomb, read_only_folder
 from tssbook import files, models
 from tssbook.models import checkpoints
-from tssbook.models.checkpoints import (
-    CheckpointError,
-    describe,
-    fill,
-    read_tensors,
-    save,
-    shipped,
-)
+from tssbook.models.checkpoints import CheckpointError, describe, save, shipped
+from tssbook.models.weights import fill, read_tensors
 
 ABOUT = {
     "task": "8-mer score",
@@ -259,7 +253,7 @@ def test_from_pretrained_of_a_hub_repository(model, tmp_path, monkeypatch):
         asked.append((repository, file, revision))
         return str(tmp_path / file)
 
-    monkeypatch.setattr(checkpoints, "hf_hub_download", hub)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", hub)
     assert same_tensors(Tiny.from_pretrained("someone/tiny", revision="v1", length=3), model)
     assert asked == [
         ("someone/tiny", "model.safetensors", "v1"),
@@ -271,7 +265,7 @@ def test_the_hub_cannot_be_reached(monkeypatch):
     def offline(*_, **__):
         raise LocalEntryNotFoundError("Cannot reach the Hub.\nCheck your connection.")
 
-    monkeypatch.setattr(checkpoints, "hf_hub_download", offline)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", offline)
     pattern = r"'someone/tiny'.*Cannot reach the Hub\).*huggingface.co/someone/tiny"
     refused(lambda: Tiny.from_pretrained("someone/tiny"), pattern, FileNotFoundError)
 

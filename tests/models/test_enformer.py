@@ -22,9 +22,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests.support import Bomb, refusal
-from tssbook.models import checkpoints, enformer
-from tssbook.models.checkpoints import CheckpointError
+from tssbook.models import enformer
 from tssbook.models.enformer import Enformer
+from tssbook.models.weights import CheckpointError
 from tssbook.sequence import one_hot
 
 LENGTH = 4096  # instead of 196,608 bp; 32 bins of 128 bp, 16 of which come out
@@ -230,7 +230,7 @@ def test_from_the_hub_in_the_older_form(folder, loaded, monkeypatch):
             raise LocalEntryNotFoundError(f"404: no {file}")
         return str(folder / file)
 
-    monkeypatch.setattr(checkpoints, "hf_hub_download", hub)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", hub)
     x = random_dna(1, 300)
     assert torch.equal(Enformer.from_published("someone/enformer")(x), loaded(x))
     files = ("config.json", "model.safetensors", "pytorch_model.bin")
@@ -244,7 +244,7 @@ def test_without_the_network_the_message_says_where_to_put_the_files(monkeypatch
     def offline(name, file):
         raise LocalEntryNotFoundError("Cannot reach the Hub. Check your connection.\nMore lines")
 
-    monkeypatch.setattr(checkpoints, "hf_hub_download", offline)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", offline)
     pattern = r"someone/enformer.*\(Cannot reach the Hub\).*https://.*/someone/enformer"
     refused("someone/enformer", pattern, FileNotFoundError)
 

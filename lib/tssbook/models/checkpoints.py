@@ -15,44 +15,28 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import IO, Any, Self, TypeVar
+from typing import Any, Self
 
-import torch
-from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
-from torch import Tensor, nn
+from torch import nn
 
 from tssbook import __version__
 from tssbook.files import sha256, write_whole
+from tssbook.models.weights import CheckpointError, download, fill, read_tensors
 
 with warnings.catch_warnings():  # in a notebook without ipywidgets its progress bars complain
     warnings.filterwarnings("ignore", message="IProgress not found")
-    from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+    from huggingface_hub import PyTorchModelHubMixin
 
-__all__ = [
-    "CheckpointError",
-    "Pretrained",
-    "describe",
-    "download",
-    "fill",
-    "read_tensors",
-    "save",
-    "shipped",
-]
-
-Model = TypeVar("Model", bound=nn.Module)
+__all__ = ["CheckpointError", "Pretrained", "describe", "save", "shipped"]
 
 _FORMAT = 1
 # The fields that save fills in itself.
 _OURS = {"format": int, "model": str, "config": dict, "tssbook": str, "sha256": str}
 _IN_FOLDER = ("model.safetensors", "config.json")
-
-
-class CheckpointError(ValueError):
-    """A checkpoint is damaged, or is not the one that was asked for."""
 
 
 class Pretrained(PyTorchModelHubMixin, library_name="tssbook"):
@@ -161,134 +145,7 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in _shipped_folder().glob("*.json"))
 
 
-# --- tensors --------------------------------------------------------------------------------
-
-
-def read_tensors(
-    source: str | Path | IO[bytes], where: str | Path | None = None
-) -> dict[str, Tensor]:
-    """Read the tensors of a ``.safetensors`` file, or of what ``torch.save`` wrote, on the CPU.
-
-    Never runs code that a file brings along, and checks no names or shapes.
-
-    Parameters
-    ----------
-    source
-        A path, or an open file of ``torch.save``.
-    where
-        What to call an open file in messages.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is no such file.
-    CheckpointError
-        The file is damaged, wants to run code, or holds something else than named tensors.
-    """
-    where = source if where is None else where
-    try:
-        if str(source).endswith(".safetensors"):
-            return load_file(source)
-        found = torch.load(source, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"there is no file {where}") from error
-    except Exception as error:  # reading damaged bytes can fail in any way
-        raise CheckpointError(
-            f"{where} is damaged, or holds Python objects that could run code, and was not "
-            f"loaded: get it again, or ask its author for the bare state_dict"
-        ) from error
-    if not isinstance(found, Mapping) or not all(isinstance(t, Tensor) for t in found.values()):
-        raise CheckpointError(f"{where} holds something else than tensors by name")
-    return dict(found)
-
-
-def fill(
-    make: Callable[[], Model],
-    tensors: Mapping[str, Tensor],
-    where: str | Path,
-    *,
-    keep_precision: bool = False,
-) -> Model:
-    """Make a model and fill it with tensors, all or nothing.
-
-    Parameters
-    ----------
-    make
-        Makes the model. It is called twice, the first time on the device ``meta``: shapes are
-        compared before any memory is taken, however large the model.
-    tensors
-        By name.
-    where
-        Where they come from, for the messages.
-    keep_precision
-        Take the tensors in their own type, not in that of the new model.
-
-    Returns
-    -------
-    nn.Module
-        In evaluation mode, on the CPU. The caller's random numbers stay as they are.
-
-    Raises
-    ------
-    CheckpointError
-        The model cannot be made, or a tensor is missing, left over, or of another shape.
-    """
-    try:
-        with torch.random.fork_rng(devices=[]):
-            with torch.device("meta"):
-                empty = make()
-            wanted = empty.state_dict(keep_vars=True)
-            # A file holds a tensor once, also if the model knows it under two names.
-            once = {id(wanted[key]): tensor for key, tensor in tensors.items() if key in wanted}
-            both = {key: once[id(own)] for key, own in wanted.items() if id(own) in once}
-            tensors = both | dict(tensors)
-            _require_fit(tensors, wanted, where, type(empty).__name__)
-            model = make()
-    except CheckpointError:
-        raise
-    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
-        raise CheckpointError(f"{where}: no such model, {_brief(error)}") from error
-    owned = {key: tensor.clone() for key, tensor in tensors.items()}
-    model.load_state_dict(owned, strict=True, assign=keep_precision)
-    return model.eval()
-
-
-def _require_fit(
-    found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], where: str | Path, model: str
-) -> None:
-    for key in wanted | found:
-        has, needs = (_kind(tensors.get(key)) for tensors in (found, wanted))
-        if has != needs:
-            raise CheckpointError(f"{key}: {where} has {has}, {model} needs {needs}")
-
-
-def _kind(tensor: Tensor | None) -> str:
-    """Say what must agree: not the precision, but no integers for weights."""
-    if tensor is None:
-        return "no such tensor"
-    integers = "" if tensor.is_floating_point() else " of integers"
-    return f"shape {tuple(tensor.shape)}{integers}"
-
-
 # --- names and files ------------------------------------------------------------------------
-
-
-def download(repository: str, file: str, **options: Any) -> Path:
-    """Fetch one file of a Hub repository, or say in one sentence why not.
-
-    Raises
-    ------
-    FileNotFoundError
-        The Hub has no such file, or cannot be reached.
-    """
-    try:
-        return Path(hf_hub_download(repository, file, **options))
-    except (OSError, ValueError) as error:
-        raise FileNotFoundError(
-            f"there is no folder {repository!r} here, and no {file} of it on the Hub "
-            f"({_brief(error)}): get the files from https://huggingface.co/{repository} and give "
-            f"the folder that they are in"
-        ) from error
 
 
 def _pair(path: Path) -> tuple[Path, Path]:
@@ -326,11 +183,6 @@ def _locate(name: str | Path) -> tuple[Path, Path]:
                 f"{file} is missing: a checkpoint is its tensors and its description together"
             )
     return here[0]
-
-
-def _brief(error: Exception) -> str:
-    """Return the first sentence of a message from elsewhere, which may be a page long."""
-    return re.split(r"\.\s|\n", str(error).strip())[0][:200] or type(error).__name__
 
 
 def _write(model: nn.Module, files: tuple[Path, Path], about: Mapping[str, Any]) -> None:

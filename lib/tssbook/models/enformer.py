@@ -24,7 +24,7 @@ from typing import Self
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tssbook.models.checkpoints import CheckpointError, download, fill, read_tensors
+from tssbook.models.weights import CheckpointError, download, fill, read_tensors
 from tssbook.sequence import require_sequences
 
 __all__ = ["Enformer"]

@@ -16,8 +16,9 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from tssbook.models.checkpoints import Pretrained, fill
+from tssbook.models.checkpoints import Pretrained
 from tssbook.models.procapnet_files import read_published
+from tssbook.models.weights import fill
 from tssbook.sequence import require_sequences
 
 __all__ = [

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from tssbook.models.checkpoints import CheckpointError, read_tensors
+from tssbook.models.weights import CheckpointError, read_tensors
 
 __all__ = ["read_published"]
 

@@ -22,8 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tssbook.models.checkpoints import Pretrained, fill, read_tensors
+from tssbook.models.checkpoints import Pretrained
 from tssbook.models.long_conv import LongConv1d
+from tssbook.models.weights import fill, read_tensors
 from tssbook.sequence import require_sequences
 
 Net = TypeVar("Net", "SimpleNet", "Puffin")
@@ -92,7 +93,7 @@ class SimpleNet(nn.Module, Pretrained):
         return F.silu(_both_strands(self.conv, x)), F.silu(_both_strands(self.conv_inr, x))
 
     def effects(self, motifs: Tensor, initiators: Tensor) -> Tensor:
-        """Add up the effects of all activations, ``(N, 10, L)``; linear."""
+        """Add up the effects of all activations, ``(N, n_tracks, L)``; linear."""
         return self.deconv(motifs) + self.deconv_inr(initiators)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -156,7 +157,7 @@ class Puffin(nn.Module, Pretrained):
         return motifs, initiators, F.softplus(_both_strands(self.conv_sim, x))
 
     def effects(self, motifs: Tensor, initiators: Tensor, trinucleotides: Tensor) -> Tensor:
-        """Add up the effects of all activations, ``(N, 10, L)``; linear."""
+        """Add up the effects of all activations, ``(N, n_tracks, L)``; linear."""
         return self.deconv(motifs) + self.deconv_inr(initiators) + self.deconv_sim(trinucleotides)
 
     def forward(self, x: Tensor) -> Tensor:
