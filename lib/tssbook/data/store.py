@@ -150,35 +150,39 @@ class Writer:
         """
         if self.done != self._n_rows:
             raise ValueError(f"{self.done} rows of {self._n_rows} are written; wanted all.")
-        contents = {
-            f"{name}.tsv": table.to_csv(sep="\t", index=False).encode()
-            for name, table in tables.items()
-        }
-        files = {f"{name}.npy": self._size(name, self.done) for name in self._arrays}
-        files |= {name: len(content) for name, content in contents.items()}
-        contents[_ABOUT] = _encoded(self._about | {"complete": True, "files": files})
+        files = [f"{name}.npy" for name in self._arrays] + [f"{name}.tsv" for name in tables]
         with _writing(self.folder):
-            write_whole({self.folder / name: content for name, content in contents.items()})
+            write_whole(
+                {
+                    self.folder / f"{name}.tsv": table.to_csv(sep="\t", index=False).encode()
+                    for name, table in tables.items()
+                }
+            )
+            sizes = {name: (self.folder / name).stat().st_size for name in files}
+            self._save(self._about | {"complete": True, "files": sizes})
         return open_store(self.folder)
 
     def _claim_folder(self) -> None:
         """Refuse a folder with other content; remove half a store of other data."""
         old = _read_about(self.folder)
         if old is None and self.folder.exists():
-            strange = not self.folder.is_dir() or any(self.folder.iterdir())
+            holds = "no store" if not self.folder.is_dir() or any(self.folder.iterdir()) else ""
         else:
-            strange = old is not None and old["complete"]
-        if strange:
+            holds = "a finished store" if old and old["complete"] else ""
+        if holds:
             raise FileExistsError(
-                f"{self.folder} holds {'a finished store' if old else 'no store'}; wanted a new or "
-                "empty folder, or half a store of the same data."
+                f"{self.folder} holds {holds}; wanted a new or empty folder, or half a store of "
+                "the same data."
             )
         if old != self._about:
             self.folder.mkdir(parents=True, exist_ok=True)
             # First, so that whenever the power fails no old array is taken for a new one.
             for name in old["arrays"] if old else ():
                 self._path(name).unlink(missing_ok=True)
-            write_whole({self.folder / _ABOUT: _encoded(self._about)})
+            self._save(self._about)
+
+    def _save(self, about: Mapping[str, Any]) -> None:
+        write_whole({self.folder / _ABOUT: (json.dumps(about, indent=1) + "\n").encode()})
 
     def _cut(self) -> None:
         """Leave the rows that are done."""
@@ -251,10 +255,6 @@ def open_store(folder: str | Path) -> Store:
 def _as_json(description: Mapping[str, Any]) -> dict[str, Any]:
     """Make of a description what it will be when it is read back."""
     return json.loads(json.dumps(dict(description), default=dict))
-
-
-def _encoded(about: Mapping[str, Any]) -> bytes:
-    return (json.dumps(about, indent=1) + "\n").encode()
 
 
 def _read_about(folder: Path) -> dict[str, Any] | None:
