@@ -14,13 +14,13 @@ from collections.abc import Callable
 import numpy as np
 from _timing import compare, describe_machine
 
+from tssbook.simulator import rates, scan, simulate
 from tssbook.simulator.loci import make_loci
-from tssbook.simulator.rates import rates, scan
-from tssbook.simulator.simulation import _reads, simulate
+from tssbook.simulator.simulation import draw_reads
 
 LARGE = """
 import resource, sys, time
-from tssbook.simulator.simulation import simulate, write_files
+from tssbook.simulator import simulate, write_files
 
 def report(what, start):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
@@ -53,7 +53,9 @@ def main() -> None:
     compare(
         "250 loci x 4,650 bp x 10 tracks",
         {
-            "rates, then reads": lambda: _reads(np.random.default_rng(0), made, 0.0),
+            "rates, then reads": lambda: draw_reads(
+                np.random.default_rng(0), made.codes, made.mappable
+            ),
             "rates, a Poisson number per base": reads_per_base(made.codes),
             "rates only, float32": lambda: rates(made.codes),
             "sequences": lambda: make_loci(np.random.default_rng(0), 250, 4650),

@@ -8,11 +8,12 @@ import pyBigWig
 import pyfaidx
 import pytest
 
-from tssbook.data.genome import read_bed, read_tss, sequences, windows
+from tssbook.data.genome import sequences, windows
 from tssbook.data.promoters import load_promoters
+from tssbook.data.tables import read_bed, read_tss
 from tssbook.data.tracks import TRACKS
 from tssbook.sequence import codes
-from tssbook.simulator.simulation import FILES, simulate, write_files
+from tssbook.simulator import FILES, simulate, write_files
 
 L = 4650
 
@@ -58,14 +59,6 @@ def test_the_folder_is_whole(folder):
     assert [path.name for path in folder.parent.iterdir()] == ["files"]
     assert FILES[:2] == ("CAGE_plus.bw", "ENCODE_CAGE_plus.bw")
     assert FILES[-1] == "CAGE_minus.bw"
-
-
-def test_the_index_is_what_pyfaidx_makes(folder, tmp_path):
-    copy = tmp_path / "genome.fa"
-    copy.write_bytes((folder / "genome.fa").read_bytes())
-    pyfaidx.Faidx(str(copy))
-    ours = (folder / "genome.fa.fai").read_text()
-    assert ours == (tmp_path / "genome.fa.fai").read_text()
 
 
 def test_sequences_stand_on_the_chromosomes(simulation, genome):

@@ -1,23 +1,21 @@
 """Loci whose truth is known: motifs with written-down effects, sequences, reads.
 
-`simulate` makes them; `truth` and `MOTIFS` are the rules; `rates`, `scan` and `log_rate` say what any
-sequence does under them; `noise_ceiling` and `recovery` judge models.
+`simulate` makes them, `write_files` writes them as real data come; `truth` and `MOTIFS` are the
+rules; `rates`, `scan` and `log_rate` say what any sequence does under them; `noise_ceiling` and
+`recovery` judge models. `simulate_procap` makes the loci of Chapter 4.
 """
 
 from tssbook.simulator.files import FILES, write_files
-from tssbook.simulator.loci import CLASSES
 from tssbook.simulator.procap import ProcapLoci, peak_windows, procap_rates, simulate_procap
 from tssbook.simulator.rates import log_rate, rates, scan
 from tssbook.simulator.rules import MOTIFS, Truth, truth
-from tssbook.simulator.score import Recovery, Simulation, noise_ceiling, recovery
+from tssbook.simulator.score import Simulation, noise_ceiling, recovery
 from tssbook.simulator.simulation import simulate
 
 __all__ = [
-    "CLASSES",
     "FILES",
     "MOTIFS",
     "ProcapLoci",
-    "Recovery",
     "Simulation",
     "Truth",
     "log_rate",

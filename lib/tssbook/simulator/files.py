@@ -164,9 +164,10 @@ def _unmappable(simulation: Simulation) -> pd.DataFrame:
 
 
 def _write_genome(simulation: Simulation, layout: dict, folder: Path) -> None:
+    from pyfaidx import Faidx
+
     letters = np.frombuffer(b"ACGTNacgtn", np.uint8)
-    index, offset = [], 0
-    with (folder / "genome.fa").open("wb") as file:
+    with (folder / "genome.fa").open("w") as file:
         for number, (name, (end, rows)) in enumerate(layout.items()):
             rng = np.random.default_rng([simulation.seed, (1 << 31) + 1, number])
             chromosome = letters[rng.integers(0, 4, end)]
@@ -176,16 +177,11 @@ def _write_genome(simulation: Simulation, layout: dict, folder: Path) -> None:
                 code = code if strand == "+" else np.where(code < 4, 3 - code, code)[::-1]
                 lower = ~_oriented(simulation, row, simulation.mappable[row])
                 chromosome[place] = letters[code + np.uint8(5) * lower][inside]
-            header = f">{name}\n".encode()
-            index.append((name, end, offset + len(header), _LINE, _LINE + 1))
-            lines = np.full((-(-end // _LINE), _LINE + 1), ord("\n"), np.uint8)
-            text = np.full(lines.shape[0] * _LINE, ord("\n"), np.uint8)
-            text[:end] = chromosome
-            lines[:, :_LINE] = text.reshape(-1, _LINE)
-            body = lines.tobytes().rstrip(b"\n") + b"\n"
-            file.write(header + body)
-            offset += len(header) + len(body)
-    pd.DataFrame(index).to_csv(folder / "genome.fa.fai", sep="\t", index=False, header=False)
+            text = chromosome.tobytes().decode("ascii")
+            lines = (text[left : left + _LINE] for left in range(0, end, _LINE))
+            file.write(f">{name}\n")
+            file.writelines(f"{line}\n" for line in lines)
+    Faidx(str(folder / "genome.fa")).close()  # writes the index
 
 
 def _placed(

@@ -7,8 +7,8 @@ Some loci are related, and some hold a repeat.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,8 +24,7 @@ _IN_FAMILIES = 0.25  # share of the genes that have relatives
 _NAMES = [motif.name for motif in MOTIFS]
 
 
-@dataclass(frozen=True)
-class Placement:
+class Placement(NamedTuple):
     """Where a motif is planted: distance of its anchor from the TSS, on which strand, how often.
 
     ``often`` is the chance of each copy, per promoter class.
@@ -56,8 +55,7 @@ PLACEMENTS = tuple(
 )
 
 
-@dataclass(frozen=True)
-class Loci:
+class Loci(NamedTuple):
     """Sequences, and what is known of them.
 
     Attributes

@@ -1,9 +1,9 @@
 """PRO-cap of simulated loci in which a mobile element hides its reads: Chapter 4, sections 3 and 9.
 
-To the loci of :mod:`tssbook.simulator.simulation` comes what long terminal repeats do in a genome: copies of
-one sequence that carry a promoter of their own. A young copy is so much like the others that its
-reads cannot be placed: they are lost, and its bases are not mappable. An old copy has changed
-enough for its reads to be seen.
+To the loci of :func:`~tssbook.simulator.simulate` comes what long terminal repeats do in a genome:
+copies of one sequence that carry a promoter of their own. A young copy is so much like the others
+that its reads cannot be placed: they are lost, and its bases are not mappable. An old copy has
+changed enough for its reads to be seen.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def simulate_procap(n_loci: int, *, seed: int, length: int = 4650) -> ProcapLoci
     Parameters
     ----------
     n_loci, seed, length
-        As for :func:`tssbook.simulator.simulation.simulate`, whose sequences these are but for the copies.
+        As for :func:`~tssbook.simulator.simulate`, whose sequences these are but for the copies.
 
     Raises
     ------

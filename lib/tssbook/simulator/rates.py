@@ -139,26 +139,23 @@ def whole_rates(
         Which positions.
     """
     hi = codes.shape[1] if hi is None else hi
-    for start in range(0, len(codes), _ROWS):
-        yield from _whole_rates(codes[start : start + _ROWS], tracks, lo, hi)
-
-
-def _whole_rates(codes: np.ndarray, tracks: slice, lo: int, hi: int) -> Iterator[np.ndarray]:
     table, curves = _softplus(), whole_curves()
-    found = _scan(codes)
-    order = np.argsort(found["locus"], kind="stable")
-    first = np.searchsorted(found["locus"][order], np.arange(len(codes) + 1))
-    motif, minus, anchor, strength = (
-        found[name][order].tolist() for name in ("motif", "minus", "anchor", "strength")
-    )
-    for row, total in enumerate(_without_motifs(codes, tracks, lo, hi)):
-        for i in range(first[row], first[row + 1]):
-            a, b = max(anchor[i] - REACH, lo), min(anchor[i] + REACH + 1, hi)
-            if a < b:
-                left = a - anchor[i] + REACH
-                curve = curves[motif[i], minus[i], tracks, left : left + b - a]
-                total[:, a - lo : b - lo] += (strength[i] * curve) // _FULL
-        yield table[np.clip(total, -16 * UNIT, 16 * UNIT - 1) + 16 * UNIT]
+    for start in range(0, len(codes), _ROWS):
+        part = codes[start : start + _ROWS]
+        found = _scan(part)
+        order = np.argsort(found["locus"], kind="stable")
+        first = np.searchsorted(found["locus"][order], np.arange(len(part) + 1))
+        motif, minus, anchor, strength = (
+            found[name][order].tolist() for name in ("motif", "minus", "anchor", "strength")
+        )
+        for row, total in enumerate(_without_motifs(part, tracks, lo, hi)):
+            for i in range(first[row], first[row + 1]):
+                a, b = max(anchor[i] - REACH, lo), min(anchor[i] + REACH + 1, hi)
+                if a < b:
+                    left = a - anchor[i] + REACH
+                    curve = curves[motif[i], minus[i], tracks, left : left + b - a]
+                    total[:, a - lo : b - lo] += (strength[i] * curve) // _FULL
+            yield table[np.clip(total, -16 * UNIT, 16 * UNIT - 1) + 16 * UNIT]
 
 
 def _without_motifs(codes: np.ndarray, tracks: slice, lo: int, hi: int) -> Iterator[np.ndarray]:

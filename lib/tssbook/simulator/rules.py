@@ -9,8 +9,8 @@ al., 2024; FitzGerald et al., 2004; Carninci et al., 2006), with heights chosen 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,8 +48,7 @@ _FIRM, _SOFT = 0.03, 0.1
 UNIT = 2048  # activations are whole numbers of 1 / 2048 of softplus's argument
 
 
-@dataclass(frozen=True)
-class Bump:
+class Bump(NamedTuple):
     """One part of an effect curve: a bell, with or without a period.
 
     Attributes
@@ -70,8 +69,7 @@ class Bump:
     period: float = 0.0
 
 
-@dataclass(frozen=True)
-class Motif:
+class Motif(NamedTuple):
     """A motif family.
 
     Attributes
@@ -126,8 +124,7 @@ INITIATOR = np.array(
 INITIATOR_A = 3  # column of the first transcribed base
 
 
-@dataclass(frozen=True)
-class Truth:
+class Truth(NamedTuple):
     """What a model of the simulated data should find.
 
     Attributes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,13 +16,12 @@ from tssbook.motifs import similarity
 from tssbook.simulator.rates import rates
 from tssbook.simulator.rules import REACH, truth
 
-__all__ = ["Recovery", "Simulation", "noise_ceiling", "recovery"]
+__all__ = ["Simulation", "noise_ceiling", "recovery"]
 
 _MOST_SHIFT = 32  # half of Puffin's filters of 51 bp, and from a motif's end to its anchor
 
 
-@dataclass(frozen=True)
-class Simulation:
+class Simulation(NamedTuple):
     """Simulated loci with their truth.
 
     Attributes
@@ -51,9 +50,6 @@ class Simulation:
     loci: pd.DataFrame
     instances: pd.DataFrame
     seed: int
-
-
-# --- what is possible, and what was found -----------------------------------------------------
 
 
 def noise_ceiling(simulation: Simulation) -> pd.DataFrame:
@@ -92,30 +88,12 @@ def noise_ceiling(simulation: Simulation) -> pd.DataFrame:
     return pd.DataFrame(best).T
 
 
-@dataclass(frozen=True)
-class Recovery:
-    """Which motifs a model found.
-
-    Attributes
-    ----------
-    motifs
-        One row per planted motif: ``motif``, ``match`` (index of the most similar matrix),
-        ``r``, ``reverse`` (whether it is the motif's reverse complement), ``found``, and
-        ``curve_r`` where effect curves were given.
-    false
-        Indices of the matrices that are similar to no planted motif.
-    """
-
-    motifs: pd.DataFrame
-    false: list[int]
-
-
 def recovery(
     pwms: Sequence[np.ndarray | Tensor],
     curves: np.ndarray | None = None,
     *,
     threshold: float = 0.8,
-) -> Recovery:
+) -> pd.DataFrame:
     """Compare the motifs that a model learned with those that were planted.
 
     Parameters
@@ -130,9 +108,16 @@ def recovery(
 
     Returns
     -------
-    Recovery
-        A curve is compared with the truth over all tracks, where the best of all shifts by up to
-        32 bp counts: a filter's centre need not be the motif's anchor.
+    pandas.DataFrame
+        One row per planted motif: ``motif``, ``match`` (index of the most similar matrix), ``r``,
+        ``reverse`` (whether it is the motif's reverse complement), ``found``, and, where curves
+        are given, ``curve_r``: a curve is compared with the truth over all tracks, where the best
+        of all shifts by up to 32 bp counts, since a filter's centre need not be the motif's anchor.
+
+    Raises
+    ------
+    ValueError
+        The matrices or the curves have another shape.
     """
     matrices = [torch.as_tensor(pwm, dtype=torch.float64) for pwm in pwms]
     if not matrices or any(m.ndim != 2 or len(m) != 4 for m in matrices):
@@ -147,20 +132,18 @@ def recovery(
                 f"odd and from {2 * _MOST_SHIFT + 3} to {2 * REACH + 1}."
             )
     planted = [torch.from_numpy(pwm) for pwm in truth().pwms]
-    # (motif, matrix, strand)
-    r = np.array([[_both_strands(m, motif) for m in matrices] for motif in planted])
     rows = []
     for m, name in enumerate(truth().names):
-        match, reverse = np.unravel_index(r[m].argmax(), r[m].shape)
+        r = np.array([_both_strands(matrix, planted[m]) for matrix in matrices])  # (N, 2)
+        match, reverse = np.unravel_index(r.argmax(), r.shape)
         row = {
-            "motif": name, "match": int(match), "r": r[m, match, reverse],
-            "reverse": bool(reverse), "found": bool(r[m, match, reverse] >= threshold),
+            "motif": name, "match": int(match), "r": r[match, reverse],
+            "reverse": bool(reverse), "found": bool(r[match, reverse] >= threshold),
         }  # fmt: skip
         if curves is not None:
             row["curve_r"] = _curve_similarity(curves[match], truth().curves[m, reverse])
         rows.append(row)
-    false = np.nonzero(r.max((0, 2)) < threshold)[0].tolist()
-    return Recovery(pd.DataFrame(rows), false)
+    return pd.DataFrame(rows)
 
 
 def _both_strands(matrix: Tensor, motif: Tensor) -> tuple[float, float]:

@@ -1,8 +1,8 @@
 """Simulated promoters: sequences, reads in ten tracks and expression, with everything known.
 
-:mod:`tssbook.simulator.rates` says what a sequence does, :mod:`tssbook.simulator.loci` makes sequences to which
-that matters. Here reads and expression are drawn from the rates, and all is kept in memory or
-streamed to disk.
+:mod:`tssbook.simulator.rates` says what a sequence does, :mod:`tssbook.simulator.loci` makes
+sequences to which that matters. Here reads and expression are drawn from the rates, and all is
+kept in memory or streamed to disk.
 
 Loci are made in blocks of 250, each from its own random numbers. So memory is bounded, and the
 first loci of a seed are the same however many are asked for.
@@ -24,38 +24,23 @@ import pandas as pd
 
 from tssbook.data.store import Store, Writer, is_complete, open_store
 from tssbook.data.tracks import TRACKS
-from tssbook.simulator.files import FILES, SPACER, write_files
+from tssbook.simulator.files import SPACER
 from tssbook.simulator.loci import CLASSES, Loci, make_loci, site_keys
-from tssbook.simulator.rates import RATE_BITS, log_rate, rates, scan, whole_rates
-from tssbook.simulator.rules import MOTIFS, truth
-from tssbook.simulator.score import Recovery, Simulation, noise_ceiling, recovery
+from tssbook.simulator.rates import RATE_BITS, log_rate, scan, whole_rates
+from tssbook.simulator.rules import truth
+from tssbook.simulator.score import Simulation
 
-__all__ = [
-    "CLASSES",
-    "FILES",
-    "MOTIFS",
-    "TRACKS",
-    "Recovery",
-    "Simulation",
-    "log_rate",
-    "noise_ceiling",
-    "rates",
-    "recovery",
-    "scan",
-    "simulate",
-    "truth",
-    "write_files",
-]
+__all__ = ["draw_reads", "simulate"]
 
-BLOCK = 250  # loci that are made at a time
-GENE_NOISE = 1.5  # standard deviation of expression around log_rate, in log2
+_BLOCK = 250  # loci that are made at a time
+_GENE_NOISE = 1.5  # standard deviation of expression around log_rate, in log2
 _SHARED = 0.7  # share of the noise variance that a family has in common
 _WORKERS = 2
 _VERSION = 2  # goes up when the same seed gives other data
 
 # Chromosomes and how many of 100 genes they have. chr8 and chr9 are the book's test set, chr10
 # its validation set.
-CHROMOSOMES = {
+_CHROMOSOMES = {
     "chr1": 9.5, "chr2": 7, "chr3": 6, "chr4": 4, "chr5": 5, "chr6": 5.5, "chr7": 5, "chr8": 6.5,
     "chr9": 6.5, "chr10": 11.5, "chr11": 5.5, "chr12": 5, "chr13": 2, "chr14": 3, "chr15": 3,
     "chr16": 4, "chr17": 5, "chr18": 1.5, "chr19": 5, "chr20": 2.5, "chr21": 1, "chr22": 2.5,
@@ -73,7 +58,6 @@ def simulate(
     seed: int,
     length: int = 4650,
     tracks: bool = True,
-    dispersion: float = 0.0,
     folder: str | Path | None = None,
 ) -> Simulation:
     """Make loci with sequence, reads, expression and truth.
@@ -88,9 +72,6 @@ def simulate(
         Bases per locus: even, 2,000 or more.
     tracks
         Whether to draw reads, which takes most of the time.
-    dispersion
-        Variance of a factor of mean 1 that each track of each locus is multiplied with before
-        reads are drawn; 0 for Poisson counts.
     folder
         Where to keep the arrays (see :mod:`tssbook.data.store`). They come back memory-mapped, and
         only a few blocks are ever in memory. A folder that holds the same simulation, finished
@@ -111,53 +92,36 @@ def simulate(
         raise ValueError(f"n_loci is {n_loci} and seed {seed}; wanted 1 or more, and 0 or more.")
     if length < 2000 or length % 2:
         raise ValueError(f"length is {length}; wanted an even number of 2,000 or more.")
-    if dispersion < 0:
-        raise ValueError(f"dispersion is {dispersion}; wanted 0 or more.")
     made_from = {
-        "simulation": _VERSION, "n_loci": n_loci, "seed": seed, "length": length,
-        "tracks": tracks, "dispersion": dispersion,
+        "simulation": _VERSION, "n_loci": n_loci, "seed": seed, "length": length, "tracks": tracks,
     }  # fmt: skip
     if folder is not None and is_complete(folder, made_from):
         return _opened(open_store(folder))
     shapes = {"sequences": ((length,), "uint8"), "mappable": ((length,), "bool")}
     if tracks:
         shapes["tracks"] = ((len(TRACKS), length), "uint16")
-    if folder is None:
-        target: _InMemory | Writer = _InMemory(n_loci, shapes, made_from)
-    else:
-        target = Writer(folder, n_loci, shapes, made_from)
+    writer = None if folder is None else Writer(folder, n_loci, shapes, made_from)
+    arrays = {}
+    if writer is None:
+        arrays = {name: np.empty((n_loci, *shape), kind) for name, (shape, kind) in shapes.items()}
+    done = 0 if writer is None else writer.done
     loci, instances = [], []
-    done = target.done
-    for number, block in enumerate(_blocks(made_from, done)):
-        parts, block_loci, block_instances = block
-        start = number * BLOCK
-        if start >= done:
-            rows = min(BLOCK, n_loci - start)
-            target.write(start, **{name: part[:rows] for name, part in parts.items()})
-        loci.append(block_loci)
-        instances.append(block_instances)
-    table = pd.concat(instances, ignore_index=True)
-    return _opened(
-        target.finish(
-            loci=_placed_on_chromosomes(pd.concat(loci, ignore_index=True)[:n_loci], length),
-            instances=table[table["locus"] < n_loci].reset_index(drop=True),
-        )
-    )
-
-
-class _InMemory:
-    """Takes blocks as a store's writer does, and keeps them."""
-
-    def __init__(self, n_rows: int, arrays: Mapping, made_from: Mapping[str, Any]) -> None:
-        self.done, self._made_from = 0, dict(made_from)
-        self._arrays = {k: np.empty((n_rows, *shape), t) for k, (shape, t) in arrays.items()}
-
-    def write(self, start: int, **parts: np.ndarray) -> None:
-        for name, part in parts.items():
-            self._arrays[name][start : start + len(part)] = part
-
-    def finish(self, **tables: pd.DataFrame) -> Store:
-        return Store(self._arrays, tables, self._made_from)
+    for number, (parts, *described) in enumerate(_blocks(made_from, done)):
+        first, end = max(number * _BLOCK, done), min((number + 1) * _BLOCK, n_loci)
+        new = {name: part[first % _BLOCK :][: end - first] for name, part in parts.items()}
+        if writer is None:
+            for name, part in new.items():
+                arrays[name][first:end] = part
+        elif first < end:
+            writer.write(first, **new)
+        loci.append(described[0])
+        instances.append(described[1])
+    found = pd.concat(instances, ignore_index=True)
+    tables = {
+        "loci": _placed_on_chromosomes(pd.concat(loci, ignore_index=True)[:n_loci], length),
+        "instances": found[found["locus"] < n_loci].reset_index(drop=True),
+    }
+    return _opened(Store(arrays, tables, made_from) if writer is None else writer.finish(**tables))
 
 
 def _opened(store: Store) -> Simulation:
@@ -175,24 +139,25 @@ _Block: TypeAlias = tuple[dict[str, np.ndarray], pd.DataFrame, pd.DataFrame]
 
 
 def _blocks(made_from: Mapping[str, Any], done: int) -> Iterator[_Block]:
-    """Make the blocks in order, two at a time; reads only for those after ``done``."""
-    numbers = range(-(-made_from["n_loci"] // BLOCK))
+    """Make the blocks in order, two at a time; reads only for rows after ``done``."""
     with ThreadPoolExecutor(_WORKERS) as pool:
         waiting: deque[Future[_Block]] = deque()
-        for number in numbers:
-            waiting.append(pool.submit(_block, number, made_from, number * BLOCK >= done))
+        for number in range(-(-made_from["n_loci"] // _BLOCK)):
+            rows = min(_BLOCK, made_from["n_loci"] - number * _BLOCK)
+            wanted = made_from["tracks"] and number * _BLOCK + rows > done
+            waiting.append(pool.submit(_block, number, made_from, rows if wanted else 0))
             if len(waiting) > _WORKERS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _block(number: int, made_from: Mapping[str, Any], wanted: bool) -> _Block:
-    """Make one block: arrays, loci and instances."""
-    first, length = number * BLOCK, made_from["length"]
+def _block(number: int, made_from: Mapping[str, Any], n_reads: int) -> _Block:
+    """Make one block: arrays, loci and instances; reads for so many loci, the first ones."""
+    first, length = number * _BLOCK, made_from["length"]
     entropy = np.random.SeedSequence([made_from["seed"], number])
     sequence_seed, gene_seed, read_seed = entropy.spawn(3)
-    made = make_loci(np.random.default_rng(sequence_seed), BLOCK, length)
+    made = make_loci(np.random.default_rng(sequence_seed), _BLOCK, length)
     loci = _genes(np.random.default_rng(gene_seed), made, first)
     instances = scan(made.codes)
     rows = instances["locus"].to_numpy()
@@ -201,9 +166,9 @@ def _block(number: int, made_from: Mapping[str, Any], wanted: bool) -> _Block:
     instances["locus"] += first
     instances["motif"] = np.array(truth().names)[instances["motif"]]
     parts = {"sequences": made.codes, "mappable": made.mappable}
-    if made_from["tracks"] and wanted:
-        rng = np.random.default_rng(read_seed)
-        parts["tracks"] = _reads(rng, made, made_from["dispersion"])
+    if n_reads:
+        seen = made.codes[:n_reads], made.mappable[:n_reads]
+        parts["tracks"] = draw_reads(np.random.default_rng(read_seed), *seen)
     return parts, loci, instances
 
 
@@ -214,7 +179,7 @@ def _genes(rng: np.random.Generator, made: Loci, first: int) -> pd.DataFrame:
     from outside its promoter was copied too.
     """
     n = len(made.codes)
-    shares = np.array(list(CHROMOSOMES.values()))
+    shares = np.array(list(_CHROMOSOMES.values()))
     chrom = rng.choice(len(shares), n, p=shares / shares.sum())[made.founder]
     common, own = rng.standard_normal((2, n))
     noise = np.sqrt(_SHARED) * common[made.founder] + np.sqrt(1 - _SHARED) * own
@@ -222,13 +187,13 @@ def _genes(rng: np.random.Generator, made: Loci, first: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "gene": [f"G{first + i:06d}" for i in range(n)],
-            "chrom": np.array(list(CHROMOSOMES))[chrom],
+            "chrom": np.array(list(_CHROMOSOMES))[chrom],
             "strand": np.where(rng.integers(0, 2, n) == 0, "+", "-"),
             "family": np.where(made.family < 0, -1, first + made.family),
             "promoter_class": np.array(CLASSES)[made.kind],
             # The last digits of a logarithm differ between processors.
             "log_rate": np.round(rate, 4),
-            "expression": np.round(rate + GENE_NOISE * noise, 4),
+            "expression": np.round(rate + _GENE_NOISE * noise, 4),
         }
     )
 
@@ -247,22 +212,19 @@ def _placed_on_chromosomes(loci: pd.DataFrame, length: int) -> pd.DataFrame:
     return loci
 
 
-def _reads(rng: np.random.Generator, made: Loci, dispersion: float) -> np.ndarray:
+def draw_reads(rng: np.random.Generator, codes: np.ndarray, mappable: np.ndarray) -> np.ndarray:
     """Draw reads, ``(N, 10, L)`` uint16: a Poisson number per track, each at a drawn base.
 
     This is the same as a Poisson number per base, at about a third of the cost.
     """
-    n, length = made.codes.shape
+    n, length = codes.shape
     reads = np.empty((n, len(TRACKS), length), np.uint16)
     scale = truth().scale * 2.0**-RATE_BITS
-    for row, fixed in enumerate(whole_rates(made.codes)):
-        fixed[:, ~made.mappable[row]] = 0
+    for row, fixed in enumerate(whole_rates(codes)):
+        fixed[:, ~mappable[row]] = 0
         ends = np.cumsum(fixed, dtype=np.int64)  # over bases, and on from track to track
         edges = np.concatenate([[0], ends[length - 1 :: length]])
-        mean = np.diff(edges) * scale
-        if dispersion:
-            mean *= rng.gamma(1 / dispersion, dispersion, len(TRACKS))
-        number = rng.poisson(mean)
+        number = rng.poisson(np.diff(edges) * scale)
         at = rng.integers(np.repeat(edges[:-1], number), np.repeat(edges[1:], number))
         base = np.searchsorted(ends, at, side="right")
         counts = np.bincount(base, minlength=fixed.size).reshape(fixed.shape)
