@@ -99,32 +99,6 @@ def test_codes():
     assert codes(["GA"]).shape == (1, 2)
 
 
-# --- a tensor to write into -----------------------------------------------------------------
-
-
-def test_out_is_filled_and_returned():
-    out = torch.full((1, 4, 7), 9.0)
-    memory = out.data_ptr()
-    assert one_hot(["GATTACA"], out=out) is out
-    assert out[0].tolist() == GATTACA
-    one_hot(["AAAAAAN"], out=out)  # nothing of the word before is left
-    assert out.sum() == 6
-    assert out.data_ptr() == memory
-
-
-def test_type_of_out_counts():
-    out = torch.empty(4, 7, dtype=torch.uint8)
-    assert one_hot("GATTACA", dtype=torch.float64, out=out).dtype == torch.uint8
-    assert out.tolist() == GATTACA
-
-
-def test_out_may_be_a_part_of_a_larger_tensor():
-    whole = torch.full((3, 4, 7), 9.0)
-    one_hot("GATTACA", out=whole[1])
-    assert whole[1].tolist() == GATTACA
-    assert whole[[0, 2]].eq(9).all()
-
-
 # --- block after block ----------------------------------------------------------------------
 
 

@@ -27,8 +27,8 @@ __all__ = [
     "kmers",
     "one_hot",
     "one_hot_codes",
-    "reverse_complement",
     "require_sequences",
+    "reverse_complement",
 ]
 
 ALPHABET = "ACGT"
@@ -44,20 +44,6 @@ for _code, _letters in [*enumerate(ALPHABET), (len(ALPHABET), AMBIGUOUS)]:
         _TABLE[ord(_letter)] = _code
 _TABLE[ord("\n")] = _BREAK  # stands between two sequences, so that their lengths can be seen
 _CODE_TO_LETTER = np.frombuffer(b"ACGTN", dtype=np.uint8)
-_NUMPY_TYPES = {
-    torch.from_numpy(np.empty(0, dtype=name)).dtype: name
-    for name in (
-        "bool",
-        "uint8",
-        "int8",
-        "int16",
-        "int32",
-        "int64",
-        "float16",
-        "float32",
-        "float64",
-    )
-}
 # So many letters at a time: the codes stay in the processor's cache for all four comparisons.
 _BLOCK = 1 << 16
 
@@ -102,9 +88,7 @@ def encode_bytes(text: bytes) -> np.ndarray:
     return np.frombuffer(text.translate(_TABLE), dtype=np.uint8)
 
 
-def one_hot(
-    seqs: Sequences, dtype: torch.dtype = torch.float32, out: Tensor | None = None
-) -> Tensor:
+def one_hot(seqs: Sequences, dtype: torch.dtype = torch.float32) -> Tensor:
     """Encode DNA as one-hot rows in the order A, C, G, T (Chapter 1).
 
     Parameters
@@ -113,10 +97,6 @@ def one_hot(
         One sequence, or several of the same length. Upper and lower case mean the same.
     dtype
         Type of the result; ``torch.uint8`` needs a quarter of the memory of ``float32``.
-    out
-        Tensor to write into, contiguous, on the CPU, of the result's shape; its own type
-        then counts. A loop over chunks that gives the same ``out`` every time asks the system
-        for no new memory.
 
     Returns
     -------
@@ -130,34 +110,30 @@ def one_hot(
         If ``seqs`` is not a string or a collection of strings, or ``dtype`` is not a
         ``torch.dtype``.
     ValueError
-        If there is nothing to encode, lengths differ, a letter is not in the alphabet (the
-        message names the letters and the first position, 0-based), or ``out`` does not fit.
+        If there is nothing to encode, lengths differ, or a letter is not in the alphabet; the
+        message names the letters and the first position (0-based).
     """
     if not isinstance(dtype, torch.dtype):
         raise TypeError(f"dtype is {dtype!r}; wanted a torch.dtype such as torch.float32.")
     strings, length = _checked(seqs)
-    shape = (len(ALPHABET), length) if isinstance(seqs, str) else (len(strings), 4, length)
-    if out is None:
-        # numpy asks for large memory pages where the system has them, torch does not: touching
-        # fresh memory is most of the work for a large result.
-        out = torch.from_numpy(np.empty(shape, dtype=_NUMPY_TYPES.get(dtype, "uint8")))
-    elif tuple(out.shape) != shape or not out.is_contiguous() or out.device.type != "cpu":
-        raise ValueError(
-            f"out is {tuple(out.shape)} on {out.device}; wanted a contiguous tensor on the CPU "
-            f"of shape {shape}."
-        )
-    elif out.dtype not in _NUMPY_TYPES:
-        raise TypeError(f"out is of type {out.dtype}; wanted one that numpy has, or no out at all.")
-    else:
-        dtype = out.dtype
-    array = out.numpy().reshape(len(strings), len(ALPHABET), length)
+    # numpy asks for large memory pages where the system has them, torch does not: touching
+    # fresh memory is most of the work for a large result.
+    x = np.empty((len(strings), len(ALPHABET), length), dtype=_numpy_type(dtype))
     for rows, block in _blocks(strings, length):
         for left in range(0, length, _BLOCK):
             columns = slice(left, left + _BLOCK)
             for base in range(len(ALPHABET)):
-                array[rows, base, columns] = block[:, columns] == base
-    # bfloat16 and narrower floats, which numpy does not have, are made from bytes.
-    return out if dtype in _NUMPY_TYPES else out.to(dtype)
+                x[rows, base, columns] = block[:, columns] == base
+    result = torch.from_numpy(x).to(dtype)
+    return result[0] if isinstance(seqs, str) else result
+
+
+def _numpy_type(dtype: torch.dtype) -> np.dtype:
+    """Return numpy's name of a type; bytes for narrow floats such as bfloat16, which it lacks."""
+    try:
+        return torch.empty(0, dtype=dtype).numpy().dtype
+    except TypeError:
+        return np.dtype(np.uint8)
 
 
 def one_hot_codes(codes: np.ndarray) -> Tensor:
