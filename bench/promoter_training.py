@@ -1,21 +1,25 @@
-"""Training steps of Chapter 2's network: pooling before the ReLU, and ``torch.compile``.
+"""Training steps of Chapter 2's network: pooling before the ReLU, and freed memory kept.
 
 The source tutorial pools after the ReLU; the maximum and the ReLU can change places without
 changing a number, and the loss of all three is compared before their times are. A step is forward,
 backward and AdamW on 64 windows of 2,000 bp.
 
 On Linux most of a step is the handing out of fresh memory, page by page. The second part runs the
-same in a process whose C library keeps its memory and asks for large pages (``GLIBC_TUNABLES``).
+same step with and without `keep_memory`, in turn, each time in a process of its own.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 import os
-import platform
+import resource
 import shutil
+import statistics
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -23,9 +27,10 @@ from _timing import compare, describe_machine
 from torch import Tensor
 
 from tssbook.models.promoter import PromoterNet, loss_terms
+from tssbook.training import keep_memory
 
 BATCH = 64
-TUNABLES = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=8589934592"
+STEPS, PROCESSES = 8, 3
 
 
 class PoolLast(PromoterNet):
@@ -39,12 +44,12 @@ class PoolLast(PromoterNet):
 
 
 def main() -> None:
-    """Compare the three, then start over with the other allocator."""
-    if "GLIBC_TUNABLES" not in os.environ:
-        describe_machine()
-    torch.manual_seed(17)
-    x = F.one_hot(torch.randint(4, (BATCH, 2000)), 4).transpose(1, 2).float().contiguous()
-    y = torch.randn(BATCH)
+    """Compare the orders of pooling, then a step with and without kept memory."""
+    if sys.argv[1:] == ["one-process"]:
+        print(json.dumps(measure()))
+        return
+    describe_machine()
+    keep_memory()
     models = {"pool first (ours)": PromoterNet(dropout=0.0)}
     models["pool last (tutorial)"] = PoolLast(dropout=0.0)
     for model in models.values():
@@ -52,19 +57,62 @@ def main() -> None:
     if shutil.which("c++"):
         compiled = copy.deepcopy(models["pool first (ours)"])
         models["pool first, torch.compile"] = torch.compile(compiled)
-    steps = {name: _step(model, x, y) for name, model in models.items()}
+    steps = {name: _step(model) for name, model in models.items()}
     losses = {name: step() for name, step in steps.items()}
     if max(losses.values()) - min(losses.values()) > 1e-5:
         raise SystemExit(f"the losses differ: {losses}")
-    memory = "C library's memory kept" if "GLIBC_TUNABLES" in os.environ else "as it is"
-    compare(f"one step, batch {BATCH}, {torch.get_num_threads()} threads, {memory}", steps, 5)
-    if platform.libc_ver()[0] == "glibc" and "GLIBC_TUNABLES" not in os.environ:
-        environment = os.environ | {"GLIBC_TUNABLES": TUNABLES}
-        sys.stdout.flush()
-        subprocess.run([sys.executable, *sys.argv], check=True, env=environment)
+    compare(f"one step, batch {BATCH}, {torch.get_num_threads()} threads", steps, 5)
+    compare_memory()
 
 
-def _step(model: torch.nn.Module, x: Tensor, y: Tensor):
+def compare_memory() -> None:
+    """Run `measure` in processes that keep freed memory and that do not, in turn."""
+    runs: dict[str, list[dict]] = {"0": [], "1": []}
+    for _ in range(PROCESSES):
+        for setting, results in runs.items():
+            command = [sys.executable, __file__, "one-process"]
+            environment = os.environ | {"TSSBOOK_KEEP_MEMORY": setting}
+            done = subprocess.run(command, env=environment, check=True, capture_output=True)
+            results.append(json.loads(done.stdout))
+    print(f"\none step, batch {BATCH}, {PROCESSES} processes each of {STEPS} steps")
+    for setting, results in runs.items():
+        name = "memory kept" if setting == "1" else "as the system has it"
+        times = [t for result in results for t in result["times"]]
+        print(
+            f"  {name:22s} median {1e3 * statistics.median(times):8.1f} ms   "
+            f"min {1e3 * min(times):8.1f} ms   "
+            f"page faults a step {statistics.median(r['faults'] for r in results):9.0f}   "
+            f"peak memory {max(r['peak'] for r in results) / 2**20:6.0f} MiB"
+        )
+    ratios = [
+        statistics.median(kept["times"]) / statistics.median(plain["times"])
+        for plain, kept in zip(*runs.values(), strict=True)
+    ]
+    print(f"  kept / as it is, of each pair: {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
+
+
+def measure() -> dict:
+    """Take steps in this process; return their times (s), page faults and peak memory (bytes)."""
+    keep_memory()
+    step, times = _step(PromoterNet(dropout=0.0)), []
+    for _ in range(2):
+        step()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(STEPS):
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+    faults = (usage.ru_minflt - before) / STEPS
+    return {"times": times, "faults": faults, "peak": usage.ru_maxrss * unit}
+
+
+def _step(model: torch.nn.Module) -> Callable[[], float]:
+    generator = torch.Generator().manual_seed(17)
+    bases = torch.randint(4, (BATCH, 2000), generator=generator)
+    x = F.one_hot(bases, 4).transpose(1, 2).float().contiguous()
+    y = torch.randn(BATCH, generator=generator)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
 
     def step() -> float:

@@ -1,4 +1,4 @@
-"""training: one loop, by hand where it can be, and bit for bit where it is resumed."""
+"""loop: one training, by hand where it can be, and bit for bit where it is resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""words: counting over- and underrepresented words, and filters that start from them."""
+"""start: counting over- and underrepresented words, and filters that start from them."""
 
 from __future__ import annotations
 

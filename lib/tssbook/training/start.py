@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from tssbook.sequence import one_hot
+from tssbook.sequence import ALPHABET, one_hot
 
 __all__ = ["enriched_words", "start_from_words"]
 
@@ -74,7 +74,7 @@ def enriched_words(codes: np.ndarray, number: int, *, width: int = 8) -> pd.Data
             chosen.append(int(index))
     return pd.DataFrame(
         {
-            "word": ["".join("ACGT"[i] for i in digits[:, index]) for index in chosen],
+            "word": ["".join(ALPHABET[i] for i in digits[:, index]) for index in chosen],
             "observed": observed[chosen].astype(int),
             "expected": expected[chosen],
             "z": z[chosen],
