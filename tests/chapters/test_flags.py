@@ -30,14 +30,14 @@ from tssbook.models import FastProCapNet, ProCapNet, procapnet
 # flag must be among them.
 BRANCHES = {
     ("01", "TRAIN"): (
-        "known-scores histogram dataset two-loops train-two loss-curves test-scatter "
+        "known-scores histogram dataset hand-loop two-loops train-two loss-curves test-scatter "
         "errors-by-copies maxpool"
     ),
     ("02", "TRAIN"): (
         "files load-promoters noise splits ridge baselines trained curves scores leak strands "
         "trunk ecoli-data ecoli-predictions"
     ),
-    ("02", "LARGE"): "files load-promoters splits large",
+    ("02", "LARGE"): "files load-promoters noise splits large",
     ("03", "BUILD_DATASET"): (
         "files own-data roughness recipe terms start trained joined curves"
     ),
@@ -192,7 +192,7 @@ def test_chapter_3_builds_from_files_and_trains_on_them(elsewhere):
     assert (elsewhere / "my-loci").is_dir()
     assert own.tables["tracks"]["file"].to_list() == variables["ten"]
     assert set(trained(variables, epochs=1 + variables["TIDY"])) == {"simplenet"}
-    tracks = torch.from_numpy(own.arrays["tracks"][:1])
+    tracks = torch.from_numpy(own.arrays["tracks"][:1].copy())
     assert variables["to_log"](None, tracks, tracks)[1] is tracks  # logarithms already
 
 

@@ -1,22 +1,20 @@
 """The solutions of Chapter 1, run once: the checks accept them, and their text is true.
 
-Trainings differ in their last digits from one processor to the next, so nbval does not compare
-the tables of losses; here they are held to what the text says of them.
+Trainings differ in their last digits from one processor to the next, so that their outputs are
+tagged nbval-ignore-output; here they are held to what the text says of them.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tools.notebooks import ROOT
-from tools.ship_checkpoints import run_cells
+
+NOTEBOOK = ROOT / "solutions" / "01-toy-cnn.ipynb"
 
 
-@pytest.fixture(scope="module")
-def solutions() -> dict[str, Any]:
-    return run_cells(ROOT / "solutions" / "01-toy-cnn.ipynb")
+def test_outputs_are_those_that_are_stored(run):
+    assert run.faults == []
 
 
 @pytest.mark.parametrize("exercise", ["first", "second", "third"])
@@ -33,11 +31,11 @@ def test_linear_model_hardly_cares_about_the_rate_and_the_cnn_does(solutions):
 
 
 def test_only_architecture_and_start_together_solve_it(solutions):
-    error = solutions["ablation"]  # rows: recipes, columns: seeds
-    for recipe in ("maximum, Adam, start at the mean", "tanh, Adam, start at the mean"):
-        assert (error.loc[recipe] < 0.01).all()
-    assert (error.loc["maximum, SGD, start at the mean"] < 0.05).all()
-    for recipe in ("CNN, SGD", "CNN, Adam, start at the mean"):
-        assert (error.loc[recipe] > 0.8).all()
-    for recipe in ("maximum, SGD", "maximum, Adam"):
-        assert (error.loc[recipe] > 2).sum() >= 2
+    error = solutions["ablation"]
+    assert error["maximum, Adam, start at the mean"] < 0.01
+    assert error["tanh, Adam, start at the mean"] < 0.01
+    assert 0.01 < error["maximum, SGD, start at the mean"] < 0.1
+    assert error["CNN, SGD"] > 0.8
+    assert error["CNN, Adam, start at the mean"] > 0.8
+    assert error["maximum, SGD"] > 2
+    assert error["maximum, Adam"] > 2
