@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import base64
+import inspect
 import json
 import struct
 
@@ -102,14 +104,137 @@ def test_data_cannot_break_out_of_the_script(word):
     assert len(BeautifulSoup(html, "html.parser").select("script")) == 1
 
 
-def test_source():
-    shown = display.source(toy.score)
+# --- source ---------------------------------------------------------------------------------
+
+
+def shown_source(*objects) -> str:
+    shown = display.source(*objects)
     assert isinstance(shown, Markdown)
-    assert shown.data.startswith("```python\ndef score(seqs")
-    assert shown.data.endswith("return scores.astype(np.float32)\n```")
+    text = shown.data.removeprefix("```python\n").removesuffix("\n```")
+    ast.parse(text)
+    return text
 
 
-def test_source_of_several():
-    text = display.source(toy.LinearModel, toy.loss_terms).data
-    assert text.count("```") == 2
+def half(x):
+    """Return the half of a number.
+
+    Parameters
+    ----------
+    x : float
+        The number.
+
+    Returns
+    -------
+    float
+        Its half.
+    """
+    return x / 2  # exact
+
+
+class Pair:
+    """Two numbers.
+
+    The second one is not looked at:
+    nobody asked.
+
+    Attributes
+    ----------
+    first : float
+    """
+
+    text = """not a docstring
+
+    Notes
+    -----
+    """
+
+    def doubled(self, first):
+        """Double the first.
+
+        Raises
+        ------
+        TypeError
+            It cannot be doubled.
+
+        Notes
+        -----
+        None.
+        """
+
+        def twice(x):
+            """Return it twice.
+
+            Examples
+            --------
+            >>> twice(1)
+            """
+            return x + x
+
+        return twice(first)
+
+    def plain(self):
+        return None
+
+    def short(self):
+        """Say nothing: one line."""
+
+
+def test_source_shows_the_summary_of_a_docstring():
+    assert (
+        shown_source(half)
+        == '''def half(x):
+    """Return the half of a number."""
+    return x / 2  # exact'''
+    )
+
+
+def test_source_of_a_class_with_methods():
+    assert (
+        shown_source(Pair)
+        == '''class Pair:
+    """Two numbers.
+
+    The second one is not looked at:
+    nobody asked.
+    """
+
+    text = """not a docstring
+
+    Notes
+    -----
+    """
+
+    def doubled(self, first):
+        """Double the first."""
+
+        def twice(x):
+            """Return it twice."""
+            return x + x
+
+        return twice(first)
+
+    def plain(self):
+        return None
+
+    def short(self):
+        """Say nothing: one line."""'''
+    )
+
+
+def test_source_of_methods_begins_at_the_margin():
+    assert shown_source(Pair.plain, Pair.short) == (
+        'def plain(self):\n    return None\n\ndef short(self):\n    """Say nothing: one line."""'
+    )
+
+
+def test_source_of_the_library():
+    text = shown_source(toy.LinearModel, toy.loss_terms)
     assert text.index("class LinearModel") < text.index("\n\ndef loss_terms(")
+    assert "---" not in text
+    assert text.endswith(inspect.getsource(toy.loss_terms).splitlines()[-1])
+    assert "return scores.astype(np.float32)" in shown_source(toy.score)
+
+
+def test_source_of_what_has_none():
+    with pytest.raises(TypeError, match="module, class, method, function"):
+        display.source(5)

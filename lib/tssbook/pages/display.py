@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import html
 import inspect
 import json
+import textwrap
 from importlib import resources
+from itertools import pairwise
 from string import Template
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +22,58 @@ __all__ = ["Interactive", "source"]
 
 
 def source(*objects: Any) -> Markdown:
-    """Show the source of functions or classes of the library, as it runs."""
-    text = "\n\n".join(inspect.getsource(thing).rstrip() for thing in objects)
+    """Show the source of functions or classes of the library, as it runs.
+
+    Docstrings are cut before their first section (``Parameters``, ``Raises`` and so on), those of
+    a class's methods too: what is left is the summary. `help` shows the whole.
+
+    Parameters
+    ----------
+    *objects
+        Functions, methods or classes that were read from a file.
+
+    Returns
+    -------
+    IPython.display.Markdown
+        One block of Python.
+
+    Raises
+    ------
+    TypeError
+        An object is no function, method or class.
+    OSError
+        Its source is not to be found.
+    """
+    text = "\n\n".join(_summarised(thing) for thing in objects)
     return Markdown(f"```python\n{text}\n```")
+
+
+def _summarised(thing: Any) -> str:
+    """Return an object's source with summaries for docstrings, from the left margin."""
+    code = textwrap.dedent(inspect.getsource(thing))
+    lines = code.splitlines()
+    documented = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    found = [node for node in ast.walk(ast.parse(code)) if isinstance(node, documented)]
+    for node in sorted(found, key=lambda node: -node.lineno):  # from below: line numbers stay true
+        if ast.get_docstring(node) is not None:
+            first, last = node.body[0].lineno - 1, node.body[0].end_lineno
+            lines[first:last] = _summary(lines[first:last])
+    return "\n".join(lines)
+
+
+def _summary(docstring: list[str]) -> list[str]:
+    """Cut the lines of a docstring before the first title that is underlined by hyphens."""
+    lines = [line.strip() for line in docstring]
+    underlined = (title and under == "-" * len(title) for title, under in pairwise(lines))
+    number = next((i for i, found in enumerate(underlined) if found), None)
+    if number is None:
+        return docstring
+    kept = "\n".join(docstring[:number]).rstrip().splitlines()
+    quotes = lines[-1][-3:]
+    if len(kept) == 1:
+        return [kept[0] + quotes]
+    indent = docstring[-1][: -len(lines[-1])]
+    return [*kept, indent + quotes]
 
 
 class Interactive:

@@ -11,6 +11,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from torch import Tensor
 
 from tssbook.metrics import r2
@@ -102,10 +103,11 @@ def filter_weights(weights: Tensor, ax: Axes | None = None, *, limit: float | No
     ax = plt.gca() if ax is None else ax
     weights = weights.detach()
     limit = float(weights.abs().max()) if limit is None else limit
-    ax.imshow(weights.numpy(), cmap="RdBu_r", vmin=-limit, vmax=limit)
-    ax.set_yticks(range(4), ALPHABET)
-    ax.set_xticks([])
-    ax.tick_params(length=0)
+    sns.heatmap(
+        weights.numpy(), vmin=-limit, vmax=limit, cmap="RdBu_r", cbar=False, square=True,
+        xticklabels=False, yticklabels=list(ALPHABET), ax=ax,
+    )  # fmt: skip
+    ax.tick_params(length=0, rotation=0)
     return ax
 
 
