@@ -168,9 +168,11 @@ def test_file_without_an_address(entry, cache):
     assert str(cache / "gattaca.txt") in message
 
 
-def test_mirror_folder_that_does_not_exist(entry, cache, server, tmp_path, monkeypatch):
-    monkeypatch.setenv("TSSBOOK_MIRROR", str(tmp_path / "none"))
+def test_mirror_folder_without_the_file(entry, cache, server, tmp_path, monkeypatch):
     entry["url"] = server.url("/gone")
+    monkeypatch.setenv("TSSBOOK_MIRROR", str(tmp_path))
+    assert f"not in the mirror folder {tmp_path}" in refused(download.MissingFile)
+    monkeypatch.setenv("TSSBOOK_MIRROR", str(tmp_path / "none"))
     assert f"{tmp_path / 'none'} does not exist" in refused(download.MissingFile)
 
 
