@@ -25,6 +25,7 @@ from tssbook.data.tracks import TRACKS, build_tracks
 from tssbook.data.ucsc import fetch_sequence
 
 __all__ = [
+    "TRACKS",
     "BigWigs",
     "Blacklist",
     "ChecksumError",
@@ -34,7 +35,6 @@ __all__ = [
     "Promoters",
     "Split",
     "Store",
-    "TRACKS",
     "Windows",
     "build_tracks",
     "cache_folder",
