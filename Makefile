@@ -1,15 +1,20 @@
 # Two commands matter: `make book` and `make test`. Works with GNU make 3.81 and any POSIX shell.
-# PYTHON=python3.12 chooses the Python that makes .venv; PORT=8001 the port of `make serve`.
+# PYTHON=python3.12 chooses the Python that makes .venv; PORT=8001 the port of `make serve`;
+# WORKERS=4 how many tests run at a time (each uses one core and up to 3 GB).
 
 PY = .venv/bin/python
 PORT = 8000
+WORKERS = 2
+PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help book serve test notebooks lint bench lock clean
+.PHONY: help book serve test quick coverage notebooks lint bench lock clean
 
 help:
 	@echo 'make book       build the website into _site/ (with Quarto when installed, else Sphinx)'
 	@echo 'make serve      serve _site/ on http://127.0.0.1:$(PORT)/'
 	@echo 'make test       run everything: unit, parity, notebooks, site, faults'
+	@echo 'make quick      run the unit tests of the library alone'
+	@echo 'make coverage   run everything and say which lines and branches of the library it reaches'
 	@echo 'make notebooks  run every chapter and solution again and store the outputs'
 	@echo 'make lint       check the style of all Python code'
 	@echo 'make bench      run the side-by-side benchmarks'
@@ -26,8 +31,15 @@ serve:
 
 test:
 	@sh tools/venv.sh all
-	@$(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout 300 \
-	    -n 2 --dist loadfile tests chapters solutions
+	@$(PYTEST) --durations 15 tests
+
+quick:
+	@sh tools/venv.sh all
+	@$(PYTEST) -q -m 'not slow' tests
+
+coverage:
+	@sh tools/venv.sh all
+	@$(PYTEST) --cov tssbook --cov-branch --cov-report term-missing:skip-covered tests
 
 notebooks:
 	@sh tools/venv.sh all
@@ -48,4 +60,5 @@ lock:
 
 clean:
 	rm -rf .venv _site build dist .pytest_cache .ruff_cache .hypothesis .quarto site/build site/vega.js
+	rm -f .coverage
 	find lib tests tools bench site chapters solutions -name __pycache__ -prune -exec rm -rf {} +

@@ -10,11 +10,45 @@ from typing import Any
 
 import matplotlib
 import pytest
+import torch
 
 from tests.support import CONTENT, FileServer, file_server
 from tssbook.data import download
 
 matplotlib.use("agg")  # no window, whatever this machine's default is
+torch.set_num_threads(1)  # as in the kernels; a second worker has the second core
+
+# Files that take longest, longest first: what starts last should be short.
+LONGEST_FIRST = (
+    "tests/chapters/test_chapter_4.py",
+    "tests/chapters/test_chapter_3.py",
+    "tests/chapters/test_solutions_1.py",
+    "tests/chapters/test_chapter_2.py",
+    "tests/chapters/",
+    "tests/site/test_site_browser.py",
+    "tests/test_colab.py",
+    "tests/site/",
+    "tests/interpret/",
+    "tests/models/",
+    "tests/simulator/",
+    "tests/training/",
+)
+# What `make quick` leaves out.
+SLOW = ("tests/chapters/", "tests/faults/", "tests/parity/", "tests/site/", "tests/test_colab.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Longest files first; mark as slow what is no unit test of the library."""
+    root = Path(__file__).resolve().parent.parent
+    files = {item: item.path.relative_to(root).as_posix() for item in items}
+    ranks = {
+        file: next((n for n, part in enumerate(LONGEST_FIRST) if file.startswith(part)), 99)
+        for file in files.values()
+    }
+    items.sort(key=lambda item: ranks[files[item]])  # within a file the order stays
+    for item, file in files.items():
+        if file.startswith(SLOW) or "wheel" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")
@@ -31,10 +65,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def mirror() -> Path:
-    """The folder of real files; without it the test is skipped, but not in CI."""
-    folder = os.environ.get("TSSBOOK_MIRROR", "")
-    if not folder and "CI" not in os.environ:
-        pytest.skip("TSSBOOK_MIRROR names no mirror folder")
+    """The folder of real files that TSSBOOK_MIRROR names; without it the test is skipped."""
+    folder = os.environ.get("TSSBOOK_MIRROR")
+    if not folder:
+        pytest.skip("real files are tested where TSSBOOK_MIRROR names their folder")
+    if not Path(folder).is_dir():
+        pytest.fail(f"TSSBOOK_MIRROR names {folder}, which is no folder")
     return Path(folder)
 
 

@@ -15,6 +15,8 @@ import pytest
 
 NOBODY = 65534
 CONTENT = b"GATTACA" * 1000  # 7,000 bytes, what the file server has
+# Skipped with a reason where no mirror is named; a mirror that is not there is an error.
+needs_mirror = pytest.mark.usefixtures("mirror")
 
 
 def refusal(call, error: type[Exception] = ValueError) -> str:

@@ -2,58 +2,51 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any
-
 import numpy as np
 import pytest
 
-from tools.notebooks import ROOT, read
-from tools.ship_checkpoints import run_cells
+from tests.chapters.running import working_in
+from tests.support import needs_mirror
+from tools.notebooks import ROOT, read, tags
 from tssbook.simulator.rules import INITIATOR
 
-APPENDIX = ROOT / "chapters" / "appendix-simulator.ipynb"
-needs_mirror = pytest.mark.skipif(
-    "TSSBOOK_MIRROR" not in os.environ,
-    reason="the real files of the appendix are in a folder that TSSBOOK_MIRROR names",
-)
+NOTEBOOK = ROOT / "chapters" / "appendix-simulator.ipynb"
 
 
-@pytest.fixture(scope="module")
-def appendix() -> dict[str, Any]:
-    return run_cells(APPENDIX)
+def test_outputs_are_those_that_are_stored(run):
+    assert run.faults == []
 
 
 # --- simulated --------------------------------------------------------------------------------
 
 
-def test_matches_and_bias_leave_what_the_initiator_adds(appendix):
-    rest, floor = appendix["rest"], appendix["rate"][appendix["plus"]] > 1e-3
+def test_matches_and_bias_leave_what_the_initiator_adds(chapter):
+    rest, floor = chapter["rest"], chapter["rate"][chapter["plus"]] > 1e-3
     assert INITIATOR.max(0).sum() == pytest.approx(5.8)
     assert INITIATOR.min(0).sum() == pytest.approx(-9.3)
     assert rest[floor].max() <= 5.8 + 0.01
     assert rest[floor].min() >= -9.3 - 0.01
     # The same sum by hand at the TSS, where the locus has its own six letters.
-    middle = appendix["MID"]
-    letters = appendix["sim"].sequences[appendix["locus"], middle - 3 : middle + 3]
+    middle = chapter["MID"]
+    letters = chapter["sim"].sequences[chapter["locus"], middle - 3 : middle + 3]
     assert rest[middle] == pytest.approx(INITIATOR[letters, range(6)].sum(), abs=0.02)
 
 
-def test_chosen_locus_is_as_described(appendix):
-    effects = appendix["sum_of_effects"](appendix["plus"])[appendix["here"]]
+def test_chosen_locus_is_as_described(chapter):
+    effects = chapter["sum_of_effects"](chapter["plus"])[chapter["here"]]
     assert effects.max() == pytest.approx(8.7, abs=0.05)
-    assert appendix["span"][effects.argmax()] == 1
-    tata = appendix["sites"].query(f"motif == {appendix['truth'].names.index('TATA')}")
-    assert -29 in (tata["anchor"] - appendix["MID"]).tolist()
-    rate = appendix["rate"][appendix["plus"]]
-    assert rate[appendix["MID"]] / rate.sum() == pytest.approx(0.67, abs=0.01)
-    middle = appendix["MID"]
-    drawn = appendix["sim"].tracks[appendix["locus"], 4:6, middle - 100 : middle + 100]
+    assert chapter["span"][effects.argmax()] == 1
+    tata = chapter["sites"].query(f"motif == {chapter['truth'].names.index('TATA')}")
+    assert -29 in (tata["anchor"] - chapter["MID"]).tolist()
+    rate = chapter["rate"][chapter["plus"]]
+    assert rate[chapter["MID"]] / rate.sum() == pytest.approx(0.67, abs=0.01)
+    middle = chapter["MID"]
+    drawn = chapter["sim"].tracks[chapter["locus"], 4:6, middle - 100 : middle + 100]
     assert drawn.sum(1).tolist() == [345, 15]
 
 
-def test_ceilings(appendix):
-    ceiling = appendix["ceiling"]
+def test_ceilings(chapter):
+    ceiling = chapter["ceiling"]
     along = ceiling["pearson_r"].drop("expression")
     plus = along[along.index.str.endswith("+")]
     assert (plus.idxmax(), plus.idxmin()) == ("ENCODE CAGE+", "RAMPAGE+")
@@ -101,16 +94,16 @@ QUOTED = {
 
 @needs_mirror
 @pytest.mark.parametrize("what", QUOTED)
-def test_comparison_is_as_quoted(appendix, what):
+def test_comparison_is_as_quoted(chapter, what):
     simulated, real, tolerance = QUOTED[what]
-    found = appendix["noted"][what]
+    found = chapter["noted"][what]
     assert found[0] == pytest.approx(simulated, abs=1.01 * tolerance)
     assert found[1] == pytest.approx(real, abs=1.01 * tolerance)
 
 
 @needs_mirror
-def test_table_says_what_does_not_differ(appendix):
-    table = appendix["table"]
+def test_table_says_what_does_not_differ(chapter):
+    table = chapter["table"]
     same = {
         "GC within 100 bp of the TSS",
         "GC 1.5 to 2.3 kb upstream",
@@ -124,11 +117,11 @@ def test_table_says_what_does_not_differ(appendix):
 
 
 @needs_mirror
-def test_motifs_stand_out_near_real_start_sites_except_two(appendix):
-    names = appendix["truth"].names
+def test_motifs_stand_out_near_real_start_sites_except_two(chapter):
+    names = chapter["truth"].names
     near, away = (
         {name: dict(zip(names, data[name].mean(0), strict=True)) for name in data}
-        for data in (appendix["has"], appendix["by_chance"])
+        for data in (chapter["has"], chapter["by_chance"])
     )
     assert all(near["simulated"][m] > near["real"][m] for m in names)
     for motif in ("SP", "ETS", "NRF1", "YY1"):
@@ -140,10 +133,10 @@ def test_motifs_stand_out_near_real_start_sites_except_two(appendix):
 
 
 @needs_mirror
-def test_real_pairs_and_bases_have_a_direction(appendix):
-    near, sequences = appendix["near"], appendix["sequences"]
+def test_real_pairs_and_bases_have_a_direction(chapter):
+    near, sequences = chapter["near"], chapter["sequences"]
     simulated, real = (
-        appendix["ratio"](appendix["pair_counts"](sequences[k][:, near]))
+        chapter["ratio"](chapter["pair_counts"](sequences[k][:, near]))
         for k in ("simulated", "real")
     )
     a, c, g, t = range(4)
@@ -152,7 +145,7 @@ def test_real_pairs_and_bases_have_a_direction(appendix):
     for first, second in ((a, t), (t, a)):
         assert 0.14 < (simulated - real)[first, second] < 0.21
     behind = {
-        name: appendix["composition"](coded[:, appendix["MID"] :][:, :1000]).mean(1)
+        name: chapter["composition"](coded[:, chapter["MID"] :][:, :1000]).mean(1)
         for name, coded in sequences.items()
     }
     for more, less in ((g, c), (t, a)):
@@ -161,32 +154,32 @@ def test_real_pairs_and_bases_have_a_direction(appendix):
 
 
 @needs_mirror
-def test_real_reads_are_those_of_the_text(appendix):
-    total = appendix["totals"]
+def test_real_reads_are_those_of_the_text(chapter):
+    total = chapter["totals"]
     medians = [np.median(t[t[:, 0] >= 50, 0]) for t in total.values()]
     assert [round(m, -1) for m in medians] == [350, 420]
-    body = appendix["BODY"]
-    assert [r[:, 0, body].max() for r in appendix["gro"].values()] == [2023, 6838]
-    assert [len(s) for s in appendix["shape"].values()] == [577, 276]
-    assert int(appendix["coding"].sum()) == 450
-    assert (appendix["of_coding"] == 0).mean() == pytest.approx(0.27, abs=0.005)
-    assert (appendix["of_coding"] >= 50).mean() == pytest.approx(0.50, abs=0.005)
-    assert 1000 * appendix["away"].mean() == pytest.approx(8.9, abs=0.05)
-    assert 1000 * (appendix["away"] > 0).mean() == pytest.approx(1.7, abs=0.05)
-    assert 1000 * appendix["away_from_all"][0].mean() == pytest.approx(6, abs=0.5)
-    assert appendix["inside"] == pytest.approx(0.55, abs=0.005)
-    assert appendix["cage"]["real"].shape == (53, 24, 145)
+    body = chapter["BODY"]
+    assert [r[:, 0, body].max() for r in chapter["gro"].values()] == [2023, 6838]
+    assert [len(s) for s in chapter["shape"].values()] == [577, 276]
+    assert int(chapter["coding"].sum()) == 450
+    assert (chapter["of_coding"] == 0).mean() == pytest.approx(0.27, abs=0.005)
+    assert (chapter["of_coding"] >= 50).mean() == pytest.approx(0.50, abs=0.005)
+    assert 1000 * chapter["away"].mean() == pytest.approx(8.9, abs=0.05)
+    assert 1000 * (chapter["away"] > 0).mean() == pytest.approx(1.7, abs=0.05)
+    assert 1000 * chapter["away_from_all"][0].mean() == pytest.approx(6, abs=0.5)
+    assert chapter["inside"] == pytest.approx(0.55, abs=0.005)
+    assert chapter["cage"]["real"].shape == (53, 24, 145)
 
 
 @needs_mirror
-def test_narrow_simulated_regions_have_a_tata_box(appendix):
-    shape, middle = appendix["shape"], appendix["MID"]
+def test_narrow_simulated_regions_have_a_tata_box(chapter):
+    shape, middle = chapter["shape"], chapter["MID"]
     narrow = {name: (s[:, 0] < 30).mean() for name, s in shape.items()}
     assert narrow["simulated"] == pytest.approx(0.07, abs=0.005)
     assert narrow["real"] == pytest.approx(0.19, abs=0.005)
-    enough = appendix["regions"]["simulated"][:, 0, 400:601].sum(1) >= 50
-    rows = np.flatnonzero(appendix["active"]["simulated"])[enough]
-    found = appendix["sim"].instances
+    enough = chapter["regions"]["simulated"][:, 0, 400:601].sum(1) >= 50
+    rows = np.flatnonzero(chapter["active"]["simulated"])[enough]
+    found = chapter["sim"].instances
     boxes = found[(found["motif"] == "TATA") & (found["anchor"] - middle).between(-34, -26)]
     narrowest = shape["simulated"][:, 0] <= 10
     assert narrowest.sum() == 28
@@ -194,34 +187,30 @@ def test_narrow_simulated_regions_have_a_tata_box(appendix):
 
 
 @needs_mirror
-def test_rules_on_real_sequences(appendix):
-    assert appendix["gc_r"] == pytest.approx(0.27, abs=0.005)
-    assert appendix["guess"].mean() == pytest.approx(1.9, abs=0.05)
-    assert appendix["own"][:, 0].mean() == pytest.approx(6.5, abs=0.05)
-    genes = appendix["tss"][appendix["known"]]["ensg"].value_counts()
+def test_rules_on_real_sequences(chapter):
+    assert chapter["gc_r"] == pytest.approx(0.27, abs=0.005)
+    assert chapter["guess"].mean() == pytest.approx(1.9, abs=0.05)
+    assert chapter["own"][:, 0].mean() == pytest.approx(6.5, abs=0.05)
+    genes = chapter["tss"][chapter["known"]]["ensg"].value_counts()
     assert (len(genes), (genes > 1).mean().round(1)) == (104, 0.5)
-    assert appendix["epd"]["TATA-box"].mean() == pytest.approx(0.10, abs=0.005)
+    assert chapter["epd"]["TATA-box"].mean() == pytest.approx(0.10, abs=0.005)
 
 
 # --- without the files ------------------------------------------------------------------------
 
 
-def test_without_files_the_appendix_names_them_and_goes_on(tmp_path, monkeypatch, capsys):
+def test_without_files_the_appendix_names_them_and_goes_on(run, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("TSSBOOK_MIRROR", raising=False)
     monkeypatch.setenv("TSSBOOK_CACHE", str(tmp_path))
-    monkeypatch.setattr("tssbook.data.download.urllib.request.urlopen", _no_network)
-    variables = run_cells(APPENDIX, LOCI=600)
+    cells = [c.id for c in read(NOTEBOOK).cells if "real-data" in tags(c)]
+    with working_in(tmp_path):
+        variables = run.again("note", *cells)
     said = capsys.readouterr().out
     assert not variables["complete"]
     assert variables["noted"] == {}
     for name in variables["FILES"]:
-        assert f"{name} " in said
-        assert str(tmp_path / name) in said
+        assert name in said
 
 
-def _no_network(*args: object, **kwargs: object) -> None:
-    raise OSError("no network in this test")
-
-
-def test_files_are_those_of_the_metadata(appendix):
-    assert read(APPENDIX).metadata["tssbook"]["files"] == list(appendix["FILES"])
+def test_files_are_those_of_the_metadata(chapter):
+    assert read(NOTEBOOK).metadata["tssbook"]["files"] == list(chapter["FILES"])

@@ -1,33 +1,33 @@
 """Chapter 1 as a whole: what its live training reaches, and its numbers on real promoters.
 
-The chapter's cells run once, with ``TRAIN = True``; nbval runs them in default flags.
+The chapter's cells run once, in default flags; those that train run again with ``TRAIN = True``.
 """
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tools.notebooks import ROOT
-from tools.ship_checkpoints import run_cells
+from tests.chapters.running import Run, working_in
+from tests.support import needs_mirror
+from tools.notebooks import ROOT, read, tags
 from tssbook import metrics
-from tssbook.models import MaxPoolCNN, checkpoints
-from tssbook.training import batches
+from tssbook.models import MaxPoolCNN, describe
+from tssbook.training import predict
 
-CHAPTER = ROOT / "chapters" / "01-toy-cnn.ipynb"
-needs_mirror = pytest.mark.skipif(
-    "TSSBOOK_MIRROR" not in os.environ,
-    reason="the promoters of the real-data section are in a folder that TSSBOOK_MIRROR names",
-)
+NOTEBOOK = ROOT / "chapters" / "01-toy-cnn.ipynb"
+
+
+def test_outputs_are_those_that_are_stored(run):
+    assert run.faults == []
 
 
 @pytest.fixture(scope="module")
-def chapter() -> dict[str, Any]:
-    """The variables of the chapter after training everything live."""
-    return run_cells(CHAPTER, TRAIN=True)
+def live(run: Run) -> dict[str, Any]:
+    """The variables after training everything anew."""
+    return run.again("train-two", "maxpool", TRAIN=True)
 
 
 def valid_losses(chapter: dict[str, Any], name: str) -> np.ndarray:
@@ -39,37 +39,37 @@ def test_split_sizes(chapter):
     assert sizes == [41_942, 10_486, 13_108]
 
 
-def test_linear_model_stays_at_13_from_the_second_epoch_on(chapter):
-    losses = valid_losses(chapter, "toy-linear")
+def test_linear_model_stays_at_13_from_the_second_epoch_on(chapter, live):
+    losses = valid_losses(live, "toy-linear")
     assert len(losses) == 50
     assert np.abs(losses[1:] - 13.09).max() < 0.05
     assert chapter["limit_of_linear"] == pytest.approx(13.09, abs=0.01)  # least squares
 
 
-def test_cnn_ends_between_085_and_090(chapter):
-    shipped = np.array(checkpoints.describe("toy-cnn")["training"]["history"]["valid_loss"])
+def test_cnn_ends_between_085_and_090(live):
+    shipped = np.array(describe("toy-cnn")["training"]["history"]["valid_loss"])
     assert shipped[0] == pytest.approx(10, abs=1)
     assert 0.85 <= shipped[-1] <= 0.90
     # A training elsewhere differs in its spikes; what it settles at does not.
-    assert 0.85 <= np.sort(valid_losses(chapter, "toy-cnn")[-10:])[:5].mean() <= 0.90
+    assert 0.85 <= np.sort(valid_losses(live, "toy-cnn")[-10:])[:5].mean() <= 0.90
 
 
 @pytest.mark.parametrize(("name", "epochs"), [("toy-linear", 50), ("toy-cnn", 4)])
-def test_live_training_follows_the_shipped_one(chapter, name, epochs):
-    shipped = checkpoints.describe(name)["training"]["history"]["valid_loss"]
-    live = valid_losses(chapter, name)
-    np.testing.assert_allclose(live[:epochs], shipped[:epochs], rtol=2e-3)
-    assert live.min() == pytest.approx(min(shipped), abs=0.02)
+def test_live_training_follows_the_shipped_one(live, name, epochs):
+    shipped = describe(name)["training"]["history"]["valid_loss"]
+    losses = valid_losses(live, name)
+    np.testing.assert_allclose(losses[:epochs], shipped[:epochs], rtol=2e-3)
+    assert losses.min() == pytest.approx(min(shipped), abs=0.02)
 
 
 @pytest.mark.parametrize("seed", [17, 18, 19])
-def test_max_pooling_brings_the_test_error_below_001(chapter, seed):
+def test_max_pooling_brings_the_test_error_below_001(chapter, live, seed):
     test = chapter["test_set"]
     for model in (
-        chapter["models"][f"toy-maxpool-{seed}"][0],
+        live["models"][f"toy-maxpool-{seed}"][0],
         MaxPoolCNN.from_pretrained(f"toy-maxpool-{seed}"),
     ):
-        assert metrics.mse(batches.predict(model, test.x, device="cpu"), test.y) < 0.01
+        assert metrics.mse(predict(model, test.x, device="cpu"), test.y) < 0.01
 
 
 def test_residual_of_the_cnn_lies_in_repeated_motifs(chapter):
@@ -141,12 +141,12 @@ def test_real_results_beside_the_yardstick(chapter):
     assert averaged == pytest.approx(ridge.loc["main", "chr8+9"], abs=0.03)
 
 
-def test_without_the_file_the_chapter_says_how_to_get_it(tmp_path, monkeypatch, capsys):
+def test_without_the_file_the_chapter_says_how_to_get_it(run, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("TSSBOOK_MIRROR", raising=False)
     monkeypatch.setenv("TSSBOOK_CACHE", str(tmp_path))
-    assert run_cells(CHAPTER)["promoters"] is None
-    (said,) = [
-        line for line in capsys.readouterr().out.splitlines() if line.startswith("human_epd60")
-    ]
+    with working_in(tmp_path):
+        variables = run.again(*(c.id for c in read(NOTEBOOK).cells if "real-data" in tags(c)))
+    assert variables["promoters"] is None
+    (said,) = capsys.readouterr().out.splitlines()
+    assert "human_epd60_expression.tsv.gz" in said
     assert "TSSBOOK_MIRROR" in said
-    assert str(tmp_path / "human_epd60_expression.tsv.gz") in said

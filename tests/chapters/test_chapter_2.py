@@ -1,37 +1,28 @@
 """Chapter 2 as a whole: what its text says of its numbers, and its numbers on real promoters.
 
-The chapter's cells run once, in default flags (nbval compares their outputs as well); the branch
+The chapter's cells run once, in default flags; the branch
 that trains is run on a few genes.
 """
 
 from __future__ import annotations
-
-import os
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from tests.support import needs_mirror
 from tools.notebooks import ROOT
-from tools.ship_checkpoints import run_cells
 from tssbook import metrics
-from tssbook.data.splits import Split
-from tssbook.models import checkpoints
-from tssbook.training import batches
+from tssbook.data import Split
+from tssbook.models import describe
+from tssbook.training import predict
 
-CHAPTER = ROOT / "chapters" / "02-promoter-expression.ipynb"
-needs_mirror = pytest.mark.skipif(
-    "TSSBOOK_MIRROR" not in os.environ,
-    reason="the E. coli promoters are in a folder that TSSBOOK_MIRROR names",
-)
+NOTEBOOK = ROOT / "chapters" / "02-promoter-expression.ipynb"
 
 
-@pytest.fixture(scope="module")
-def chapter() -> dict[str, Any]:
-    """The variables of the chapter after a run in default flags."""
-    return run_cells(CHAPTER)
+def test_outputs_are_those_that_are_stored(run):
+    assert run.faults == []
 
 
 def r(prediction: torch.Tensor, target: torch.Tensor) -> float:
@@ -83,7 +74,7 @@ def test_live_training_follows_its_recipe(chapter, monkeypatch):
 
 @pytest.mark.parametrize("name", ["promoter", "promoter-random-split", "promoter-one-strand"])
 def test_shipped_history_is_that_of_the_recipe(chapter, name):
-    about = checkpoints.describe(name)
+    about = describe(name)
     assert about["training"]["learning_rate"] == chapter["RATE"]
     losses = np.array(about["training"]["history"]["valid_loss"])
     assert losses.min() == pytest.approx(about["metrics"]["valid_loss"])
@@ -93,7 +84,7 @@ def test_shipped_history_is_that_of_the_recipe(chapter, name):
 
 def test_incremental_path_gives_the_plain_loops_numbers(chapter):
     slow, effects = chapter["slow"], chapter["effects"][:, 1900:1950]
-    scale = batches.predict(chapter["model"], chapter["x"]).abs().item()
+    scale = predict(chapter["model"], chapter["x"]).abs().item()
     assert slow.abs().max() > 1
     assert (effects - slow).abs().max() < 1e-5 * scale
 

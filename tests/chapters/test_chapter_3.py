@@ -1,37 +1,28 @@
 """Chapter 3 as a whole: what its text says of its numbers, and its numbers on real promoters.
 
-The chapter's cells run once, in default flags (nbval compares their outputs as well); the branch
+The chapter's cells run once, in default flags; the branch
 that trains is run on a few loci.
 """
 
 from __future__ import annotations
-
-import os
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from tests.support import needs_mirror
 from tools.notebooks import ROOT
-from tools.ship_checkpoints import run_cells
-from tssbook.data.tracks import TRACKS
-from tssbook.models import checkpoints, puffin
-from tssbook.simulator import simulation as simulate
+from tssbook import simulator
+from tssbook.data import TRACKS
+from tssbook.models import describe, puffin
 
-CHAPTER = ROOT / "chapters" / "03-puffin.ipynb"
+NOTEBOOK = ROOT / "chapters" / "03-puffin.ipynb"
 NOISE = [f"simplenet-noise-{seed}" for seed in (1, 2, 3)]
-needs_mirror = pytest.mark.skipif(
-    "TSSBOOK_MIRROR" not in os.environ,
-    reason="the published weights and real promoters are in a folder that TSSBOOK_MIRROR names",
-)
 
 
-@pytest.fixture(scope="module")
-def chapter() -> dict[str, Any]:
-    """The variables of the chapter after a run in default flags."""
-    return run_cells(CHAPTER)
+def test_outputs_are_those_that_are_stored(run):
+    assert run.faults == []
 
 
 def test_data_set_from_files_is_what_was_simulated(chapter):
@@ -50,7 +41,7 @@ def test_highest_peak_is_often_elsewhere(chapter):
 def test_test_chromosomes_were_not_trained_on(chapter):
     assert set(chapter["sim"].loci["chrom"].iloc[chapter["split"].test]) == {"chr8", "chr9"}
     for name in ("simplenet", *NOISE):
-        assert "seed 17" in checkpoints.describe(name)["training"]["data"]
+        assert "seed 17" in describe(name)["training"]["data"]
 
 
 def test_profile_reaches_85_percent_of_the_ceiling_in_every_track(chapter):
@@ -62,7 +53,7 @@ def test_profile_reaches_85_percent_of_the_ceiling_in_every_track(chapter):
 
 def test_all_ten_planted_motifs_are_recovered(chapter):
     by_truth = chapter["by_truth"]
-    assert by_truth["motif"].to_list() == list(simulate.truth().names)
+    assert by_truth["motif"].to_list() == list(simulator.truth().names)
     assert ((by_truth["r"] > 0.8) | (by_truth["p"] < 1e-3)).all()
     assert (by_truth["p"] < 1e-3).all()
     curves = by_truth.set_index("motif")["curve_r"]
@@ -121,7 +112,7 @@ def test_live_training_follows_its_recipe(chapter, monkeypatch, tmp_path):
 
 
 def test_start_from_noise_misses_the_weak_motifs(chapter):
-    table = pd.DataFrame(chapter["similarity"]).set_axis(simulate.truth().names)
+    table = pd.DataFrame(chapter["similarity"]).set_axis(simulator.truth().names)
     assert (table["simplenet"] > 0.8).all()
     weak = ["YY1", "ZNF143", "Long Inr"]
     noise = [name.removeprefix("simplenet-") for name in NOISE]

@@ -1,38 +1,26 @@
 """Chapter 4 as a whole: what its text says of its numbers, simulated and real.
 
-The chapter's cells run once, in default flags (nbval compares their outputs as well); the branch
+The chapter's cells run once, in default flags; the branch
 that trains is run on a few windows.
 """
 
 from __future__ import annotations
 
-import os
-from typing import Any
-
 import numpy as np
 import pandas as pd
-import pytest
 import torch
 
-from tests.models.procapnet_archives import encode_archive
-from tools.notebooks import ROOT, read
-from tools.ship_checkpoints import run_cells
-from tssbook.models import checkpoints
-from tssbook.models.procapnet import ProCapNet, to_proba
-from tssbook.simulator import procap as procap_simulation
+from tests.support import needs_mirror
+from tools.notebooks import ROOT
+from tssbook.models import describe
+from tssbook.simulator import peak_windows
 
-CHAPTER = ROOT / "chapters" / "04-procapnet.ipynb"
+NOTEBOOK = ROOT / "chapters" / "04-procapnet.ipynb"
 NAMES = ("procapnet", "procapnet-unmasked")
-needs_mirror = pytest.mark.skipif(
-    "TSSBOOK_MIRROR" not in os.environ,
-    reason="real promoters, peaks and reads are in a folder that TSSBOOK_MIRROR names",
-)
 
 
-@pytest.fixture(scope="module")
-def chapter() -> dict[str, Any]:
-    """The variables of the chapter after a run in default flags."""
-    return run_cells(CHAPTER)
+def test_outputs_are_those_that_are_stored(run):
+    assert run.faults == []
 
 
 def test_receptive_field_is_counted_in_two_ways(chapter):
@@ -50,7 +38,7 @@ def test_parameters_are_the_published_ones(chapter):
 def test_test_chromosomes_were_not_trained_on(chapter):
     assert set(chapter["made"].loci["chrom"].iloc[chapter["split"].test]) == {"chr8", "chr9"}
     for name in NAMES:
-        about = checkpoints.describe(name)["training"]
+        about = describe(name)["training"]
         assert about["masked"] is (name == "procapnet")
         assert about["seed"] == 17
 
@@ -135,7 +123,7 @@ def test_live_training_follows_its_recipe(chapter, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     space, made = chapter["trained"].__globals__, chapter["made"]
     rows = made.elements["locus"].to_numpy()[:24]
-    windows = procap_simulation.peak_windows(made, rows)
+    windows = peak_windows(made, rows)
     monkeypatch.setitem(space, "TRAIN", ["a", "b", "c"])
     monkeypatch.setitem(space, "EPOCHS", 1)
     monkeypatch.setitem(space, "data_set", lambda: (windows, windows))
@@ -148,22 +136,6 @@ def test_live_training_follows_its_recipe(chapter, monkeypatch, tmp_path):
     assert not torch.equal(one.fconv.weight, naive.fconv.weight)
     assert history.attrs["masked"] is True
     assert {"train_profile", "valid_counts"} <= set(history)
-
-
-def test_published_networks_are_used_where_they_are_at_hand(chapter, monkeypatch, tmp_path):
-    """With ENCODE = True: seven folds out of an archive, their mean."""
-    folds = {fold: ProCapNet(8).eval() for fold in range(7)}
-    archive = encode_archive(tmp_path / "ENCFF976FHE.tar.gz", folds)
-    monkeypatch.setattr(chapter["download"], "fetch", lambda name: archive)
-    cell = next(cell for cell in read(CHAPTER).cells if cell.id == "who")
-    space = chapter | {"ENCODE": True}
-    exec(cell.source, space)  # noqa: S102 - the chapter itself
-    x = chapter["x_one"]
-    proba, count = space["read_dna"](x)
-    wanted = torch.stack([to_proba(net(x)[0]) for net in folds.values()]).mean(0)
-    torch.testing.assert_close(proba, wanted, rtol=1e-4, atol=1e-7)
-    assert count.shape == (1, 1)
-    assert "published" in space["who"]
 
 
 @needs_mirror
