@@ -18,8 +18,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TORCH = "torch==2.13.0"
 OLDEST_PYTHON = "3.11.0"
-# Published as source alone: built here, because pip looks at another Python's wheels only.
-SOURCE_ONLY = ["intervaltree~=3.1.0"]  # wanted by borzoi-pytorch
 HEADER = """\
 # Exact versions of everything in all groups of pyproject.toml: what the tests run with.
 # Used as a constraints file (pip install --group NAME -c requirements.lock), so that one file
@@ -33,11 +31,18 @@ def newest_versions() -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
         pip = [sys.executable, "-m", "pip"]
-        subprocess.run([*pip, "wheel", "-q", "--no-deps", "-w", folder, *SOURCE_ONLY], check=True)
-        install = ["install", "-q", "--dry-run", "--report", str(report), "--find-links", folder]
+        install = ["install", "-q", "--dry-run", "--report", str(report)]
         # pip looks through another Python's eyes only when it installs wheels into a folder.
         target = ["--target", folder, "--only-binary", ":all:", "--python-version", OLDEST_PYTHON]
-        wanted = ["pip", TORCH, *pyproject["project"]["dependencies"], "--group", "all"]
+        wanted = [
+            "pip",
+            TORCH,
+            *pyproject["project"]["dependencies"],
+            "--group",
+            "all",
+            "--group",
+            "jupyter",
+        ]
         subprocess.run([*pip, *install, *target, *wanted], check=True, cwd=ROOT)
         packages = [item["metadata"] for item in json.loads(report.read_text())["install"]]
     # The local part of a version (+cpu, +cu130) says which build, not which version.
