@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Fasta", "known"]
 
 _UNKNOWN = len(ALPHABET)  # the code of N and of what lies outside
+_AGAIN = "delete the index (.fai, .gzi), and it is made again"
 _DAMAGED = (ValueError, RuntimeError, struct.error, zlib.error)  # what unpacking a block may raise
 
 
@@ -142,11 +143,12 @@ class Fasta:
     def _letters(self, chrom: str, first: int, last: int) -> bytes:
         """Read a piece that lies inside; pyfaidx would give fewer letters without a word."""
         record = self._faidx.index[chrom]
-        text = self._content(_byte(record, first), _byte(record, last)).translate(None, b"\r\n")
+        text = self._content(_byte(record, first), _byte(record, last))
+        text = text.replace(b"\n", b"").replace(b"\r", b"")
         if len(text) != last - first:
             raise ValueError(
                 f"{self.path} has {len(text)} bases at {chrom}:{first}-{last} where its index says "
-                f"{last - first}: write it anew with lines of one length, and delete the index."
+                f"{last - first}: write it anew with lines of one length; {_AGAIN}."
             )
         return text
 
@@ -176,8 +178,7 @@ class Fasta:
             ):
                 raise ValueError(
                     f"{self.path}.fai does not describe {self.path}: {name or 'its end'} is not at "
-                    f"byte {begin if name else last:,}. If the FASTA file is complete, delete the "
-                    "index, and it is made again."
+                    f"byte {begin if name else last:,}. If the FASTA file is complete, {_AGAIN}."
                 )
             if record is not None:
                 n_bases = min(record.rlen, 1)
@@ -235,6 +236,6 @@ def _byte(record: IndexRecord, base: int) -> int:
 
 def _unsound(path: Path, error: Exception) -> ValueError:
     return ValueError(
-        f"{path} or its index {path}.fai is not sound ({error}): get the file again, or mend it, "
-        "and delete the index."
+        f"{path} or its index {path}.fai is not sound ({error}): get the file again, or mend it; "
+        f"{_AGAIN}."
     )
