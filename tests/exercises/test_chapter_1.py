@@ -98,7 +98,11 @@ def test_position_mistakes(wrong, message):
     assert message in verdict.message
 
 
-def found(test, *, share=lambda p: (6 - p) / 6, base=np.mean):
+def mean(values):
+    return sum(values) / len(values)
+
+
+def found(test, *, share=lambda p: (6 - p) / 6, base=mean):
     """A solution with str.find; the test says which places count as found."""
 
     def answered(words):

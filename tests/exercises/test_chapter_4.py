@@ -301,7 +301,7 @@ def with_n(x):
         (with_n(X), "designed has columns that are all zero (N); wanted bases."),
         (X.clone(), "designed is the same as x; edit a copy, x.clone()."),
         (reverse_complement(X), "is the reverse complement of x: its strands are swapped."),
-        (edited(EVEN, 7), "11 bases differ from x; wanted at most max_edits=10."),
+        (edited(EVEN, 7), "11 bases differ from x; wanted 10 at most: max_edits=10."),
         # 70 of 70 + 50, and 20 of 20 + 100
         (edited("AAAAATTTGGGGCCCCCCCC"), "has 58.3 % of the probability and the - strand 41.7 %;"),
         (edited("TTTTTTTTGGGGCCCCCCCC"), "the + strand has 16.7 % of the probability and the - s"),

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from support import refusal
+from tests.support import refusal
 from tssbook.data.tracks import TRACKS
 from tssbook.sequence import codes
 from tssbook.simulator.rates import log_rate, rates, scan, whole_rates

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from support import refusal
+from tests.support import refusal
 from tssbook.simulator import recovery, simulate, truth, write_files
 
 
