@@ -218,7 +218,7 @@ def procap_files(folder: Path) -> None:
         (files / theirs).rename(folder / mine)
     tss = pd.read_csv(files / "tss.tsv", sep="\t")
     tss.columns = ["chrom", "tss", "strand"]
-    for name, shift in (("peaks.bed", 0), ("background.bed", 1500)):
+    for name, shift in (("peaks.bed", 0), ("background.bed", 500)):
         start = tss["tss"] + shift
         bed = pd.DataFrame({"chrom": tss["chrom"], "start": start, "end": start + 100})
         bed.to_csv(folder / name, sep="\t", header=False, index=False)
