@@ -27,9 +27,8 @@ from tangermeme._fastism import _FastISM
 from tangermeme.saturation_mutagenesis import saturation_mutagenesis
 from torch import Tensor, nn
 
-from tssbook.interpret.mutagenesis import ism
-from tssbook.models.procapnet import ProCapNet
-from tssbook.models.promoter import PromoterNet
+from tssbook.interpret import ism
+from tssbook.models import ProCapNet, PromoterNet
 from tssbook.sequence import one_hot
 
 BATCH_SIZES = (4, 8, 16, 32)

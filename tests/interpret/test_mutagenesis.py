@@ -1,19 +1,17 @@
-"""In-silico mutagenesis: by hand, and the incremental path against one prediction per edit."""
+"""In-silico mutagenesis: by hand, against one prediction per edit, and who takes the fast path."""
 
 from __future__ import annotations
 
 import copy
 import random
+import re
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from support import refusal
-from tssbook.interpret import _incremental_cnn as incremental
-from tssbook.interpret import mutagenesis
-from tssbook.interpret.mutagenesis import ism
+from tssbook.interpret import _incremental_cnn, ism, mutagenesis
 from tssbook.models.procapnet import ProCapNet
 from tssbook.models.promoter import PromoterNet
 from tssbook.sequence import one_hot
@@ -136,10 +134,12 @@ def test_any_type_of_input(dtype):
 def test_half_and_double_models():
     x = sequences(1, 40)
     expected = ism(small_promoter(), x)
-    found = ism(small_promoter().double(), x)
+    with pytest.warns(RuntimeWarning, match=r"torch\.float64, not torch\.float32"):
+        found = ism(small_promoter().double(), x)
     assert found.dtype == torch.float32
     assert torch.allclose(found, expected, atol=1e-6)
-    assert ism(small_promoter().bfloat16(), x).dtype == torch.float32
+    with pytest.warns(RuntimeWarning, match="bfloat16"):
+        assert ism(small_promoter().bfloat16(), x).dtype == torch.float32
 
 
 def test_the_input_stays_as_it_is():
@@ -166,7 +166,8 @@ def test_mode_device_and_gradients(device):
 def test_mode_is_restored_after_an_error():
     model = weighted().train()
     model.forward = lambda x: {"value": x}
-    refusal(lambda: ism(model, one_hot(["GAT"])), TypeError)
+    with pytest.raises(TypeError, match="dict"):
+        ism(model, one_hot(["GAT"]))
     assert model.training
 
 
@@ -203,15 +204,15 @@ def small_promoter(seed: int = 0, **config) -> PromoterNet:
 def in_full(monkeypatch, model: nn.Module, x: torch.Tensor, **options):
     """One prediction per edit, also for the book's models."""
     with monkeypatch.context() as patch:
-        patch.setattr(mutagenesis, "_as_built", lambda _: False)
+        patch.setattr(mutagenesis, "fast_path", lambda _: None)
         return ism(model, x, **options)
 
 
 def assert_exact(monkeypatch, model: nn.Module, x: torch.Tensor) -> None:
     """Hold the incremental path to the loop in float32, and closer to the loop in float64."""
-    assert mutagenesis._as_built(model)
-    found, naive = ism(model, x), in_full(monkeypatch, model, x)
-    precise = ism(copy.deepcopy(model).double(), x)  # run in full, as it is not float32
+    assert mutagenesis.fast_path(model)
+    found, naive = ism(model, x), in_full(monkeypatch, model, x)  # a warning would be an error
+    precise = in_full(monkeypatch, copy.deepcopy(model).double(), x)
     with torch.no_grad():
         predictions = model(x)
     if isinstance(found, torch.Tensor):
@@ -223,7 +224,7 @@ def assert_exact(monkeypatch, model: nn.Module, x: torch.Tensor) -> None:
         assert (a - c).abs().max() <= 1e-4 * c.abs().max()
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(12))
 def test_promoter_nets_of_all_shapes(monkeypatch, seed):
     choose = random.Random(seed)  # noqa: S311
     pool = choose.choice([1, 2, 3, 4, 5])
@@ -235,42 +236,41 @@ def test_promoter_nets_of_all_shapes(monkeypatch, seed):
         n_outputs=choose.choice([1, 1, 3]),
     )
     # From a single position after both pools, shorter than what a filter sees, upwards.
-    length = choose.choice([pool**2, pool**2 + 1, 37, 64, 101, choose.randint(30, 150)])
+    length = choose.choice([pool**2, pool**2 + 1, 37, 64, 101, choose.randint(30, 120)])
     x = sequences(choose.randint(1, 3), max(length, pool**2), seed, unknown=choose.choice([0, 0.1]))
     assert_exact(monkeypatch, model, x)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(5))
 def test_procapnets_of_all_shapes(monkeypatch, seed):
     choose = random.Random(seed)  # noqa: S311
     torch.manual_seed(seed)
-    model = looks_trained(ProCapNet(choose.randint(1, 9), choose.randint(0, 4)), seed)
-    length = 2 * model.trim + choose.choice([1, 2, 24, 25, 26, choose.randint(1, 90)])
-    x = sequences(choose.randint(1, 2), length, seed, unknown=choose.choice([0, 0.1]))
+    model = looks_trained(ProCapNet(choose.randint(1, 9), seed % 4), seed)
+    length = 2 * model.trim + choose.choice([1, 2, 25, 26, choose.randint(1, 60)])
+    x = sequences(1 + seed % 2, length, seed, unknown=choose.choice([0, 0.1]))
     assert_exact(monkeypatch, model, x)
 
 
 def test_the_chapters_own_sizes(monkeypatch):
     x = sequences(1, 2000, unknown=0.01)
     model = looks_trained(PromoterNet(), seed=3)
-    whole = ism(model, x)
-    for start in (0, 990, 1990):
-        part = in_full(monkeypatch, model, x, start=start, end=start + 10)
-        scale = model(x).abs().max()
-        assert (whole[:, :, start : start + 10] - part).abs().max() < 1e-5 * scale
+    scale = model(x).abs().max()
+    for start in (0, 990, 1995):
+        span = {"start": start, "end": start + 5}
+        found, expected = ism(model, x, **span), in_full(monkeypatch, model, x, **span)
+        assert (found - expected).abs().max() < 1e-5 * scale
 
 
 def test_the_published_window(monkeypatch):
     torch.manual_seed(0)
-    model = looks_trained(ProCapNet(n_filters=4), seed=0)
+    model = looks_trained(ProCapNet(n_filters=2), seed=0)
     x = sequences(1, 2114)
-    profile, count = ism(model, x)
-    assert profile.shape == (1, 4, 2114, 2, 1000)
     for start in (0, 1055, 2110):
-        parts = in_full(monkeypatch, model, x, start=start, end=start + 4)
-        for whole, part, value in zip((profile, count), parts, model(x), strict=True):
-            difference = whole[:, :, start : start + 4] - part
-            assert difference.abs().max() < 1e-5 * value.abs().max()
+        span = {"start": start, "end": start + 4}
+        pairs = zip(ism(model, x, **span), in_full(monkeypatch, model, x, **span), strict=True)
+        for (found, expected), value in zip(pairs, model(x), strict=True):
+            assert (found - expected).abs().max() < 1e-5 * value.abs().max()
+    assert ism(model, x, start=0, end=4)[0].shape == (1, 4, 4, 2, 1000)
 
 
 @pytest.mark.parametrize("model", [small_promoter(), ProCapNet(3, 1)])
@@ -293,7 +293,7 @@ def test_windows_of_nothing_but_n(monkeypatch, model):
 @pytest.mark.parametrize("model", [small_promoter(), ProCapNet(9, 1)])
 def test_without_onednn(monkeypatch, model):
     """A PyTorch that lacks oneDNN's product takes the plain one."""
-    monkeypatch.setattr(incremental, "_ONEDNN", False)
+    monkeypatch.setattr(_incremental_cnn, "_ONEDNN", False)
     assert_exact(monkeypatch, model, sequences(1, 110, unknown=0.05))
 
 
@@ -301,8 +301,8 @@ def test_few_edits_at_a_time_give_the_same(monkeypatch):
     x = sequences(1, 120, unknown=0.05)
     models = [small_promoter(), ProCapNet(3, 1)]
     expected = [ism(model, x) for model in models]
-    monkeypatch.setattr(incremental, "_EDITS", 2)
-    monkeypatch.setattr(incremental, "_POSITIONS", 1)
+    monkeypatch.setattr(_incremental_cnn, "_EDITS", 2)
+    monkeypatch.setattr(_incremental_cnn, "_POSITIONS", 1)
     found = [ism(model, x) for model in models]
     assert torch.allclose(found[0], expected[0], atol=1e-7)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(found[1], expected[1], strict=True))
@@ -334,66 +334,83 @@ def with_another_layer(model):
     model.linear2 = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 1))
 
 
-def with_other_padding(model):
-    model.conv1.padding = (0,)
-
-
-def with_more_outputs(model):
-    model.linear2 = nn.Linear(3, 7)
+def with_other_borders(model):
+    model.conv1.padding_mode = "circular"
 
 
 def with_its_own_forward(model):
     model.forward = lambda x: PromoterNet.forward(model, x) ** 3
 
 
-CHANGES = [
-    with_a_hook, with_another_layer, with_other_padding, with_more_outputs, with_its_own_forward
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_model_is_run_in_full(change):
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (with_a_hook, "hooks"),
+        (with_another_layer, "fast path fails"),
+        (with_other_borders, "differs by"),
+        (with_its_own_forward, "differs by"),
+    ],
+)
+def test_a_changed_model_is_run_in_full_and_it_is_said_why(change, reason):
     model = small_promoter()
     x = sequences(1, 40)
     before = ism(model, x)
     change(model)
-    found = ism(model, x)
+    with pytest.warns(RuntimeWarning, match=f"PromoterNet is predicted in full .*{reason}") as seen:
+        found = ism(model, x)
+    assert len(seen) == 1
     edited = x.clone()
     edited[0, :, 20] = torch.tensor([0.0, 1, 0, 0])
     with torch.no_grad():
         expected = model(edited) - model(x)
     assert torch.allclose(found[:, 1, 20], expected, atol=1e-6)
-    assert found.shape != before.shape or not torch.allclose(found, before)
+    assert not torch.allclose(found, before)
 
 
-def test_a_subclass_is_run_in_full():
+def test_a_result_that_is_wrong_is_never_returned(monkeypatch):
+    """A fast path with one fault in a thousand of the size of a change is noticed."""
+    model, x = ProCapNet(3, 1), sequences(2, 110)
+    expected = in_full(monkeypatch, model, x)
+    right = mutagenesis.fast_path(model)
+
+    def wrong(*given):
+        for index, (profile, count) in right(*given):
+            yield index, (profile, 1.01 * count)
+
+    monkeypatch.setitem(mutagenesis._FAST, ProCapNet, wrong)
+    with pytest.warns(RuntimeWarning, match=r"ProCapNet .* differs by [0-9.e-]+ where changes"):
+        found = ism(model, x)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_a_subclass_has_no_fast_path():
     torch.manual_seed(0)
     model = Doubled(n_filters=(6, 5, 4), n_hidden=3)
     base = PromoterNet(n_filters=(6, 5, 4), n_hidden=3)
     base.load_state_dict(model.state_dict())
     x = sequences(1, 40)
+    assert mutagenesis.fast_path(model) is None
     assert torch.allclose(ism(model, x), 2 * ism(base, x), atol=1e-6)
 
 
 @pytest.mark.parametrize("model", [small_promoter(), ProCapNet(3, 1)])
-def test_the_books_models_are_not_run_per_edit(monkeypatch, model):
-    calls = []
-    forward = type(model).forward
+def test_few_edits_are_predicted_in_full_and_the_same_each_time(monkeypatch, model):
+    seen, forward = [], type(model).forward
 
-    def counted(self, x):
-        calls.append(len(x))
+    def remembered(self, x):
+        seen.append(x)
         return forward(self, x)
 
-    monkeypatch.setattr(type(model), "forward", counted)
-    ism(model, sequences(2, 110))
-    assert calls == [2]  # the sequences as they are, and never again
-
-
-def test_choosing_the_path_leaves_the_random_numbers_alone():
-    model, x = small_promoter(), sequences(1, 40)
-    before = torch.get_rng_state()
+    monkeypatch.setattr(type(model), "forward", remembered)
+    drawn = torch.get_rng_state()
+    x = sequences(2, 110)
     ism(model, x)
-    assert torch.equal(torch.get_rng_state(), before)
+    ism(model, x)
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert [len(part) for part in seen] == [2, 8, 2, 8]  # as they are, and the check
+    assert torch.equal(seen[1], seen[3])
+    changed = torch.stack([(seen[1][:, None] != x).any(2).sum(-1)]).amin(-1)  # (1, 8)
+    assert changed.tolist() == [[1] * 8]
 
 
 # --- wrong input ----------------------------------------------------------------------------
@@ -406,64 +423,40 @@ def changed(value, base=1, position=2) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("x", "sentence"),
+    ("x", "found"),
     [
-        (changed(0.5), "x is not one-hot at position 2 of sequence 1 (counted from 0): "
-         "[0.0, 0.5, 1.0, 0.0]; wanted a single 1, or four zeros for N."),
-        (changed(1.0), "x is not one-hot at position 2 of sequence 1 (counted from 0): "
-         "[0.0, 1.0, 1.0, 0.0]; wanted a single 1, or four zeros for N."),
-        (changed(float("nan"), 0, 0), "x is not one-hot at position 0 of sequence 1 (counted "
-         "from 0): [nan, 0.0, 0.0, 0.0]; wanted a single 1, or four zeros for N."),
-        (changed(-1.0), "x is not one-hot at position 2 of sequence 1"),
-        (torch.zeros(4, 8), "x is (4, 8); wanted (N, 4, L) with at least one base."),
-        (torch.zeros(2, 8, 4), "x is (2, 8, 4); wanted (N, 4, L) with at least one base."),
-        (torch.zeros(0, 4, 8), "x is (0, 4, 8); wanted (N, 4, L) with at least one base."),
-        (torch.zeros(2, 4, 0), "x is (2, 4, 0); wanted (N, 4, L) with at least one base."),
+        (changed(0.5), r"position 2 of sequence 1 .*\[0\.0, 0\.5, 1\.0, 0\.0\]"),
+        (changed(float("nan"), 0, 0), r"position 0 of sequence 1 .*nan"),
+        (torch.zeros(4, 8), r"\(4, 8\).*\(N, 4, L\)"),
+        (torch.zeros(2, 4, 0), r"\(2, 4, 0\).*\(N, 4, L\)"),
     ],
-)  # fmt: skip
-def test_what_is_not_one_hot(x, sentence):
-    assert refusal(lambda: ism(weighted(), x)).startswith(sentence)
-
-
-def test_what_is_no_tensor():
-    assert refusal(lambda: ism(weighted(), ["GATT"]), TypeError) == (
-        "x is list; wanted a tensor (N, 4, L): call one_hot first."
-    )
+)
+def test_what_is_not_one_hot(x, found):
+    with pytest.raises(ValueError, match=found):
+        ism(weighted(), x)
 
 
 @pytest.mark.parametrize(("start", "end"), [(2, 2), (3, 1), (-1, 2), (0, 5), (4, None)])
 def test_ranges_that_are_none(start, end):
-    message = refusal(lambda: ism(weighted(4), one_hot(["GATT"]), start=start, end=end))
-    shown = 4 if end is None else end
-    assert message == (
-        f"The positions to change are [{start}, {shown}); wanted at least one, within [0, 4)."
-    )
+    found = re.escape(f"[{start}, {4 if end is None else end})") + r".*wanted.*\[0, 4\)"
+    with pytest.raises(ValueError, match=found):
+        ism(weighted(4), one_hot(["GATT"]), start=start, end=end)
 
 
-def test_batches_of_nothing():
-    message = refusal(lambda: ism(weighted(4), one_hot(["GATT"]), batch_size=0))
-    assert message == "batch_size is 0; wanted 1 or more."
+def test_other_numbers_and_types():
+    with pytest.raises(ValueError, match="batch_size is 0; wanted 1"):
+        ism(weighted(4), one_hot(["GATT"]), batch_size=0)
+    with pytest.raises(TypeError, match="list; wanted a tensor"):
+        ism(weighted(), ["GATT"])
 
 
-@pytest.mark.parametrize(
-    ("forward", "error", "sentence"),
-    [
-        (lambda x: {"y": x}, TypeError, "The model returns a dict; wanted a tensor or a tuple of "
-         "tensors."),
-        (lambda x: (x, None), TypeError, "The model returns a NoneType; wanted a tensor or a tuple "
-         "of tensors."),
-        (lambda x: x.sum(), ValueError, "The model returns () for 2 sequences; wanted one row per "
-         "sequence."),
-        (lambda x: x[0], ValueError, "The model returns (4, 4) for 2 sequences; wanted one row per "
-         "sequence."),
-    ],
-)  # fmt: skip
-def test_outputs_that_are_none(forward, error, sentence):
+def test_a_model_without_a_row_per_sequence():
     model = weighted(4)
-    model.forward = forward
-    assert refusal(lambda: ism(model, one_hot(["GATT", "ACGT"])), error) == sentence
+    model.forward = lambda x: x[0]
+    with pytest.raises(ValueError, match=r"\(4, 4\) for 2 sequences"):
+        ism(model, one_hot(["GATT", "ACGT"]))
 
 
 def test_sequences_too_short_for_the_model():
-    message = refusal(lambda: ism(ProCapNet(3, 1), sequences(1, 98)))
-    assert message.startswith("The sequences are 98 bp long and 49 bp are trimmed")
+    with pytest.raises(ValueError, match=r"98 bp .*at least 99 bp"):
+        ism(ProCapNet(3, 1), sequences(1, 98))

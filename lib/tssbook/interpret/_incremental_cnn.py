@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from tssbook.models.procapnet import ProCapNet
 from tssbook.models.promoter import PromoterNet
 
-__all__ = ["Changes", "procapnet_changes", "promoter_changes"]
+__all__ = ["Changes", "procapnet_changes", "product", "promoter_changes"]
 
 # Which of the edits, and by how much each output changes: ``(E,)`` and ``(E, ...)``.
 Changes = Iterator[tuple[Tensor, tuple[Tensor, ...]]]
@@ -43,7 +43,7 @@ _BLOCK = 10  # neighbouring rows that are convolved to ProCapNet's profile toget
 _ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
-def _product(rows: Tensor, weight: Tensor) -> Tensor:
+def product(rows: Tensor, weight: Tensor) -> Tensor:
     """Return ``rows @ weight.T``, ``(R, C_in)`` with ``(C_out, C_in)``.
 
     On a CPU by oneDNN, as PyTorch's convolutions and compiled models do it. A plain ``@`` is
@@ -151,7 +151,7 @@ def _through(
         out = layer.shifted.index_select(0, rows.flatten())  # (positions * E, C)
         for tap, weight in enumerate(layer.filters):
             start = (first + half - tap - low * pool) * n_edits
-            out[start : start + len(change)] += _product(change, weight)
+            out[start : start + len(change)] += product(change, weight)
         out = out.view(high - low + 1, pool, n_edits, -1).amax(1).flatten(0, 1)
         period //= pool
         rows = torch.arange(low, high + 1, device=change.device)[:, None]
@@ -232,7 +232,7 @@ class _Trunk:
                 a, b = max(low + shift, start), min(high + shift, stop)
                 if a < b:
                     source = change[a - shift - low : b - shift - low].flatten(0, 1)
-                    out[a - start : b - start].flatten(0, 1).add_(_product(source, weight))
+                    out[a - start : b - start].flatten(0, 1).add_(product(source, weight))
             torch.maximum(out, floor, out=out)
             a, b = max(low, start), min(high, stop)
             if a < b:  # the residual connection
@@ -287,7 +287,7 @@ def _profile(change: Tensor, filters: Tensor) -> Tensor:
     rows = change.new_empty(n_edits, n_blocks * _BLOCK, n_filters)
     rows[:, :n_rows] = change.transpose(0, 1)
     rows[:, n_rows:] = 0
-    parts = _product(rows.view(n_edits * n_blocks, -1), filters)
+    parts = product(rows.view(n_edits * n_blocks, -1), filters)
     parts = parts.view(n_edits, n_blocks, 2, -1, _BLOCK)
     n_parts = parts.shape[3]
     out = change.new_zeros(n_edits, 2, n_blocks + n_parts - 1, _BLOCK)

@@ -1,14 +1,10 @@
 """Effects of single-base changes on Puffin's totals, computed from what they change.
 
 The first layer of `SimpleNet` and `Puffin` sees 51 bases, so a changed base alters the
-activations of at most 51 positions. All that follows is linear up to the last softplus:
-
-* **Before the softplus** a total over the central positions is a weighted sum of the activations.
-  The weights are the same for all changes (they are sums of effect kernels), so a change costs
-  one short product: :func:`linear_changes`.
-* **After the softplus** the effect is needed at each of the 651 positions that it reaches:
-  ``D``, the difference of the activations pushed through the effect kernels. The total changes
-  by the sum of ``softplus(y + D) - softplus(y)``: :func:`totals_changes`.
+activations of at most 51 positions. All that follows is linear up to the last softplus, so the
+difference of the activations is pushed through the effect kernels. That is ``D``, at each of the
+651 positions that a change reaches, and a total changes by the sum of
+``softplus(y + D) - softplus(y)``.
 
 The push is most of the work: 51 x 80 differences times kernels of 601 bases, for ten tracks and
 each of 14,000 changes. It is a convolution of something short with something long, so the long is
@@ -27,13 +23,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tssbook.interpret._incremental_cnn import Changes, _product
-from tssbook.models.puffin import MARGIN, Puffin, SimpleNet, _require_context
+from tssbook.interpret._incremental_cnn import Changes, product
+from tssbook.models.puffin import MARGIN, Puffin, SimpleNet, require_context
 
-__all__ = ["Totals", "linear_changes", "totals_changes"]
+__all__ = ["Totals", "totals_changes"]
 
 # So many at a time that what they need stays in the processor's cache.
-_EDITS, _POSITIONS = 128, 64
+_EDITS = 128
 _SECTION = 93  # outputs of one short transform; 7 sections are the 651 positions within reach
 
 
@@ -96,36 +92,10 @@ def totals_changes(model: Totals, x: Tensor, bases: Tensor, positions: Tensor) -
         changed += transform.push(motifs.change(base, where, edits_first=False))
         for family, spread in zip(others, spreads, strict=True):
             change = family.change(base, where, edits_first=True)  # (E, width, C)
-            effect = _product(change.flatten(1), spread).unflatten(1, (len(y), -1))
+            effect = product(change.flatten(1), spread).unflatten(1, (len(y), -1))
             edge = (reach - effect.shape[-1]) // 2
             changed[..., edge : reach - edge] += effect.transpose(0, 1)  # (T, E, positions)
         yield index, ((F.softplus(changed) - outer[:, where]).sum(-1).T,)
-
-
-def linear_changes(model: SimpleNet | Puffin, x: Tensor) -> Tensor:
-    """Return the changes of the totals before the softplus, ``(4, L, T)``.
-
-    Parameters
-    ----------
-    model
-        Any of the two, in evaluation mode.
-    x
-        One sequence, ``(4, L)``, ``float32``, on the model's device.
-    """
-    length = x.shape[-1]
-    parts = []
-    families = _families(model, x)
-    weights = [_adjoint(family, length) for family in families]
-    for start in range(0, length, _POSITIONS):
-        where = torch.arange(start, min(start + _POSITIONS, length), device=x.device)
-        base = torch.arange(4, device=x.device).repeat(len(where))
-        total = x.new_zeros(())
-        for family, weight in zip(families, weights, strict=True):
-            change = family.change(base, where.repeat_interleave(4), edits_first=True)
-            change = change.view(len(where), 4, -1)  # (P, 4, width * C)
-            total = total + change @ weight[start : start + len(where)]  # (P, 4, T)
-        parts.append(total)
-    return torch.cat(parts).transpose(0, 1)
 
 
 # --- the first layer ------------------------------------------------------------------------
@@ -172,7 +142,7 @@ class _Family(NamedTuple):
 
 def _families(model: SimpleNet | Puffin, x: Tensor) -> list[_Family]:
     """Run the first layer over the unchanged sequence: motifs, initiators and trinucleotides."""
-    _require_context(x[None])
+    require_context(x[None])
     gate, layers = F.silu, [(model.conv, model.deconv.weight)]
     # A transposed convolution has its channels and its taps the other way round.
     layers.append((model.conv_inr, model.deconv_inr.weight.transpose(0, 1).flip(-1)))
@@ -194,28 +164,6 @@ def _families(model: SimpleNet | Puffin, x: Tensor) -> list[_Family]:
 
 
 # --- the second layer -----------------------------------------------------------------------
-
-
-def _adjoint(family: _Family, length: int) -> Tensor:
-    """Return what each activation around each position counts in the totals.
-
-    Returns
-    -------
-    torch.Tensor
-        ``(L, width * C, T)``, a view: neighbouring positions share almost all of it. Each number
-        is a sum of neighbouring taps, those that lie over a central position.
-    """
-    kernels, half = family.kernels, family.width // 2
-    taps = kernels.shape[-1]
-    sums = F.pad(_precise(kernels).cumsum(-1), (1, 0)).to(kernels)
-    # Tap k of an activation at i acts on position i + taps // 2 - k.
-    rows = torch.arange(-half, length + half, device=sums.device) + taps // 2
-    last = (rows - MARGIN).clamp(-1, taps - 1)
-    first = (rows - (length - MARGIN - 1)).clamp(0, taps)
-    weight = (sums[..., last + 1] - sums[..., first]).permute(2, 1, 0).contiguous()  # (rows, C, T)
-    n_filters, n_tracks = weight.shape[1:]
-    row = n_filters * n_tracks
-    return weight.as_strided((length, family.width * n_filters, n_tracks), (row, n_tracks, 1))
 
 
 def _spread(kernels: Tensor, width: int) -> Tensor:
@@ -266,9 +214,9 @@ class _Transform:
     def push(self, change: Tensor) -> Tensor:
         """Return the effects of changes ``(width, E, C)``, ``(T, E, positions reached)``."""
         n_edits = change.shape[1]
-        parts = _product(self.forth, change.flatten(1).T).view(-1, 2, *change.shape[1:])
+        parts = product(self.forth, change.flatten(1).T).view(-1, 2, *change.shape[1:])
         effect = torch.bmm(self.for_re, parts[:, 0].transpose(1, 2))
         effect.baddbmm_(self.for_im, parts[:, 1].transpose(1, 2))  # (F, 2 * T * sections, E)
-        effect = _product(effect.view(len(self.forth), -1).T, self.back)
+        effect = product(effect.view(len(self.forth), -1).T, self.back)
         effect = effect.view(self.n_tracks, -1, n_edits, _SECTION).transpose(1, 2)
         return effect.flatten(2)[..., : self.reach]

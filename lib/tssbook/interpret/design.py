@@ -14,10 +14,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tssbook.interpret.attributions import as_input, require_one, run
+from tssbook.interpret.heads import require_one, two_heads
 from tssbook.models.procapnet import to_proba
 from tssbook.sequence import decode
-from tssbook.training.prediction import on_device, resolve_device
+from tssbook.training.prediction import on_device
 
 __all__ = ["Design", "Strands", "flip_strand"]
 
@@ -63,7 +63,7 @@ class Strands(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, 4, L)`` to log probabilities ``(N, 2)``, the + strand first."""
-        profile, _ = run(self.model, x)  # (N, 2, L_out)
+        profile, _ = two_heads(self.model, x)  # (N, 2, L_out)
         return profile.logsumexp(-1).log_softmax(-1)
 
 
@@ -117,21 +117,20 @@ def flip_strand(
         raise ValueError(
             f"max_edits is {max_edits} and max_iter {max_iter}; wanted 1 or more of both."
         )
-    x = x.detach().cpu().float()
-    before = _probabilities(model, x, device)
-    if target is None:
-        target = (0.0, _OFF) if before[1] > before[0] else (_OFF, 0.0)
-    wanted = _checked(target)
-    # Ledidi freezes the weights of what it is given.
-    strands = Strands(copy.deepcopy(model).to(resolve_device(device))).eval()
-    start, wanted = as_input(strands, x), as_input(strands, wanted)
-    found = _pruned(
-        strands, start, _ledidi(strands, start, wanted, seed, max_iter), wanted, max_edits
-    )
-    found = found.cpu().float()
+    given = None if target is None else _checked(target)
+    with on_device(model, device) as place:
+        model.eval()
+        x = x.detach().to(place, torch.float32)
+        before = _probabilities(model, x)
+        wanted = (0.0, _OFF) if before[1] > before[0] else (_OFF, 0.0)
+        wanted = torch.tensor([given or wanted], device=place)  # (1, 2)
+        strands = Strands(copy.deepcopy(model))  # Ledidi freezes the weights of what it is given
+        found = _ledidi(strands, x, wanted, seed, max_iter)
+        found = _pruned(strands, x, found, wanted, max_edits)
+        after = _probabilities(model, found)
     old, new = decode(x)[0], decode(found)[0]
     edits = [(i, a, b) for i, (a, b) in enumerate(zip(old, new, strict=True)) if a != b]
-    return Design(found, edits, before, _probabilities(model, found, device))
+    return Design(found.cpu(), edits, before, after)
 
 
 def _ledidi(strands: nn.Module, x: Tensor, wanted: Tensor, seed: int, max_iter: int) -> Tensor:
@@ -179,23 +178,18 @@ def _misses(strands: nn.Module, x: Tensor, wanted: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _probabilities(
-    model: nn.Module, x: Tensor, device: str | torch.device | None
-) -> tuple[float, float]:
+def _probabilities(model: nn.Module, x: Tensor) -> tuple[float, float]:
     """Return what the model itself gives each strand, by one softmax over all bases of both."""
-    with on_device(model, device):
-        model.eval()
-        profile, _ = run(model, as_input(model, x))
+    profile, _ = two_heads(model, x)
     plus, minus = to_proba(profile.double()).sum(-1)[0].tolist()
     return plus, minus
 
 
-def _checked(target: Sequence[float]) -> Tensor:
-    """Return the target as ``(1, 2)``."""
-    values = [float(value) for value in target]
+def _checked(target: Sequence[float]) -> tuple[float, ...]:
+    values = tuple(float(value) for value in target)
     if len(values) != 2 or not all(-math.inf < value <= 0 for value in values):
         raise ValueError(
-            f"The target is {tuple(values)}; wanted two log probabilities, of the + and of the - "
+            f"The target is {values}; wanted two log probabilities, of the + and of the - "
             "strand, each 0 or less: (math.log(0.5), math.log(0.5)) for both alike."
         )
-    return torch.tensor([values])
+    return values
