@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tssbook.data.fasta import Fasta
@@ -103,6 +103,7 @@ def test_an_opened_fasta_and_any_index(fasta):
     assert padding(opened, around).tolist() == [0, 0]
 
 
+@settings(deadline=None)
 @given(
     text=st.text("ACGTN", min_size=1, max_size=40),
     tss=st.lists(st.tuples(st.integers(0, 45), st.sampled_from("+-")), min_size=1, max_size=6),
