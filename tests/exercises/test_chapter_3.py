@@ -206,11 +206,11 @@ BY_SIZE = CHANGES.abs().sum(1).argsort(descending=True)
 @pytest.mark.parametrize(
     ("loci", "message"),
     [
-        ("first", "top_loci is 'first'; wanted (5,): five rows, 0 to 11."),
-        (LOCI[:3], "top_loci is (3,); wanted (5,): five rows, 0 to 11."),
-        ([0, 1, 2, 3, 12], "there is no row 12; wanted rows of the test loci, 0 to 11."),
-        ([0, 1, 2, 3, -1], "there is no row -1; wanted rows of the test loci, 0 to 11."),
-        ([0, 0, 1, 2, 3], "a row stands there twice; wanted five different ones."),
+        ("first", "top_loci is 'first'; wanted (5,): 5 numbers from 0 to 11."),
+        (LOCI[:3], "top_loci is (3,); wanted (5,): 5 numbers from 0 to 11."),
+        ([0, 1, 2, 3, 12], "top_loci holds 12; wanted 0 to 11, rows of the test loci."),
+        ([0, 1, 2, 3, -1], "top_loci holds -1; wanted 0 to 11, rows of the test loci."),
+        ([0, 0, 1, 2, 3], "top_loci holds a number twice; wanted 5 different ones."),
         (BY_SIZE[[7, 8, 9, 10, 11]], f"locus {BY_SIZE[0]} changes by "),
         (BY_SIZE[[0, 1, 2, 3, 6]], f"locus {BY_SIZE[4]} changes by "),
     ],

@@ -14,12 +14,14 @@ from tssbook.exercises.verdict import (
     EMPTY,
     Fault,
     Verdict,
+    are_largest,
     array,
     check,
     finished,
     matched,
     number,
     numbers,
+    places,
     predicted,
     require_keys,
     require_sequence,
@@ -327,16 +329,11 @@ def deletion(
 
 def _require_top(given: object, effects: Tensor) -> None:
     length = effects.shape[1]
-    places = array("top_two", given, (2,), f": two positions, 0 to {length - 1}")
-    if (places % 1 != 0).any():
-        raise Fault(f"top_two should be two positions, 0 to {length - 1}.")
-    if (places < 0).any():
-        raise Fault(f"{min(places):.0f} is counted from the TSS; add {length} to get positions.")
-    if (places >= length).any():
-        raise Fault(f"{max(places):.0f} is no position; take the largest of each column: amax(0).")
-    if places[0] == places[1]:
-        raise Fault("both are the same position; wanted two.")
-    chosen, size = torch.from_numpy(places.astype(int)), effects.abs().amax(0)
+    advice = (
+        f": add {length} to what is counted from the TSS, and take the largest change of each "
+        "column, amax(0)"
+    )
+    chosen, size = places("top_two", given, 2, length, advice), effects.abs().amax(0)
     by_sum = "these have the largest sum of {}; wanted the largest single one: amax(0)."
     ways = [
         ("", size),
@@ -349,12 +346,7 @@ def _require_top(given: object, effects: Tensor) -> None:
         f"the largest changes at {chosen[0]} and {chosen[1]} are {size[chosen[0]]:.2f} and "
         f"{size[chosen[1]]:.2f}; other positions have larger ones."
     )
-    matched(chosen, ways, otherwise, same=_are_top)
-
-
-def _are_top(chosen: Tensor, importance: Tensor) -> bool:
-    best = importance.topk(2).values
-    return torch.allclose(importance[chosen].sort(descending=True).values, best)
+    matched(chosen, ways, otherwise, same=are_largest)
 
 
 def _require_motif_replaced(given: Tensor, x: Tensor, effects: Tensor) -> None:

@@ -15,6 +15,7 @@ from tssbook.exercises.verdict import (
     EMPTY,
     Fault,
     Verdict,
+    are_largest,
     array,
     check,
     finished,
@@ -22,6 +23,7 @@ from tssbook.exercises.verdict import (
     networks_differ,
     number,
     numbers,
+    places,
     predicted,
     require_keys,
     require_sequence,
@@ -185,27 +187,19 @@ def _require_changes(given: object, n: int) -> np.ndarray:
 
 def _require_top_loci(changes: np.ndarray, given: object) -> None:
     """Compare the loci with those of the reader's changes."""
-    n = len(changes)
-    rows = array("top_loci", given, (_TOP,), f": five rows, 0 to {n - 1}")
-    if (rows % 1 != 0).any() or (rows < 0).any() or (rows >= n).any():
-        wrong = rows[(rows % 1 != 0) | (rows < 0) | (rows >= n)][0]
-        raise Fault(f"there is no row {wrong:g}; wanted rows of the test loci, 0 to {n - 1}.")
-    if len(set(rows)) < _TOP:
-        raise Fault("a row stands there twice; wanted five different ones.")
-    chosen = rows.astype(int)
+    chosen = places("top_loci", given, _TOP, len(changes), ", rows of the test loci")
     size, total = np.abs(changes).sum(1), changes.sum(1)
-    ways = [
-        ("", size),
-        ("these are the largest rises; a fall matters as much: changes.abs().", total),
-        ("these are the largest falls; a rise matters as much: changes.abs().", -total),
-    ]
     missing = next((i for i in np.argsort(-size) if i not in chosen), 0)
     least = chosen[size[chosen].argmin()]
     matched(
         chosen,
-        ways,
+        [
+            ("", size),
+            ("these are the largest rises; a fall matters as much: changes.abs().", total),
+            ("these are the largest falls; a rise matters as much: changes.abs().", -total),
+        ],
         f"locus {missing} changes by {size[missing]:,.3g}, {least} only by {size[least]:,.3g}.",
-        same=lambda chosen, way: np.allclose(np.sort(way[chosen]), np.sort(way)[-_TOP:]),
+        same=are_largest,
     )
 
 
@@ -213,14 +207,18 @@ def _require_top_track(changes: np.ndarray, track: object) -> None:
     """Compare the track with that of the reader's changes."""
     if not isinstance(track, str) or track not in TRACKS:
         raise Fault(f"top_track is {short(track)}; wanted one of the names in TRACKS.")
-    size = np.abs(changes).sum(0)
-    best, i = int(size.argmax()), TRACKS.index(track)
-    if size[i] >= 0.999 * size[best]:
-        return
+    size, i = np.abs(changes).sum(0), TRACKS.index(track)
+    best = int(size.argmax())
     pair = f"{track} changes by {size[i]:,.3g} in all and {TRACKS[best]} by {size[best]:,.3g}"
-    if i == int(changes.sum(0).argmax()):
-        raise Fault(f"{pair}; a fall matters as much as a rise: take changes.abs().")
-    raise Fault(f"{pair}: add up the absolute changes of all loci.")
+    matched(
+        [i],
+        [
+            ("", size),
+            (f"{pair}; a fall matters as much as a rise: take changes.abs().", changes.sum(0)),
+        ],
+        f"{pair}: add up the absolute changes of all loci.",
+        same=are_largest,
+    )
 
 
 def _require_same_changes(

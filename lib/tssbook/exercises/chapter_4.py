@@ -247,6 +247,8 @@ def mask_training(
     rates
         The true rates of initiation, ``(N, 2, L_out)``.
     """
+    if networks is None and share is None:
+        return EMPTY
     masked, rates = ~mappable.detach().cpu(), rates.detach().cpu().double()
     if networks is not None:
         require_keys("networks", networks, _NETWORKS)

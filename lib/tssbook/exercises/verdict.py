@@ -23,6 +23,7 @@ __all__ = [
     "EMPTY",
     "Fault",
     "Verdict",
+    "are_largest",
     "array",
     "check",
     "finished",
@@ -30,6 +31,7 @@ __all__ = [
     "networks_differ",
     "number",
     "numbers",
+    "places",
     "predicted",
     "require_keys",
     "require_sequence",
@@ -154,6 +156,23 @@ def array(name: str, given: object, shape: Sequence[int], advice: str = "") -> n
         has = short(given) if found is None else found.shape
         raise Fault(f"{name} is {has}; wanted {shape}{advice}.")
     return found
+
+
+def places(name: str, given: object, n: int, end: int, advice: str = "") -> np.ndarray:
+    """Return an answer as ``n`` different whole numbers from 0 to ``end - 1``; refuse others."""
+    found = array(name, given, (n,), f": {n} numbers from 0 to {end - 1}")
+    wrong = found[(found % 1 != 0) | (found < 0) | (found >= end)]
+    if len(wrong):
+        raise Fault(f"{name} holds {wrong[0]:g}; wanted 0 to {end - 1}{advice}.")
+    if len(set(found)) < n:
+        raise Fault(f"{name} holds a number twice; wanted {n} different ones.")
+    return found.astype(int)
+
+
+def are_largest(chosen: np.ndarray, values: np.ndarray | Tensor) -> bool:
+    """Whether the values at these places are as large as the largest ones."""
+    values = np.asarray(values)
+    return np.allclose(np.sort(values[chosen]), np.sort(values)[-len(chosen) :])
 
 
 def number(name: str, given: object, *, why_nan: str = "wanted one number.") -> float:

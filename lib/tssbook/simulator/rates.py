@@ -98,17 +98,15 @@ def rates(codes: np.ndarray) -> np.ndarray:
     return result
 
 
-def log_rate(codes: np.ndarray, tss: int | None = None) -> np.ndarray:
+def log_rate(codes: np.ndarray) -> np.ndarray:
     """Return the log of the expected CAGE reads around the TSS, ``log2(1 + reads)``.
 
-    Sums the track CAGE+ over ``[tss - 100, tss + 100)``.
+    Sums the track CAGE+ over ``[tss - 100, tss + 100)``; the TSS is in the middle, ``L // 2``.
 
     Parameters
     ----------
     codes
         ``(N, L)`` uint8, oriented along the gene.
-    tss
-        Index of the first transcribed base; None for the middle, ``L // 2``.
 
     Returns
     -------
@@ -116,9 +114,7 @@ def log_rate(codes: np.ndarray, tss: int | None = None) -> np.ndarray:
         ``(N,)`` float64.
     """
     codes = _checked(codes)
-    tss = codes.shape[1] // 2 if tss is None else tss
-    if not 0 <= tss < codes.shape[1]:
-        raise ValueError(f"tss is {tss}; wanted 0 to {codes.shape[1] - 1}, an index into codes.")
+    tss = codes.shape[1] // 2
     lo, hi = max(tss - TSS_REACH, 0), min(tss + TSS_REACH, codes.shape[1])
     reads = [int(fixed.sum()) for fixed in whole_rates(codes, slice(0, 1), lo, hi)]
     return np.log2(1 + np.array(reads) * (truth().scale[0] * 2.0**-RATE_BITS))
