@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from tssbook.sequence import require_sequences
+
 __all__ = ["frequencies", "information", "similarity", "site_counts"]
 
 
@@ -82,9 +84,7 @@ def site_counts(conv: nn.Conv1d, x: Tensor, threshold: float) -> Tensor:
     torch.Tensor
         ``(F, 4, W)`` counts; all zero for a filter that nothing activates.
     """
-    _require_rows(x)
-    if x.ndim != 3:
-        raise ValueError(f"x is {tuple(x.shape)}; wanted (N, 4, L).")
+    require_sequences(x)
     plain = (conv.padding, conv.stride, conv.dilation) == ((0,), (1,), (1,))
     if not plain or conv.in_channels != x.shape[-2]:
         raise ValueError(
