@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch_fftconv import FFTConv1d
 
 from tssbook.interpret import Totals, ism
-from tssbook.models.puffin import MARGIN, Puffin, SimpleNet
+from tssbook.models.puffin import Puffin, SimpleNet
 
 LENGTH, ROUNDS = 4650, 3
 BATCH_SIZES = (1, 4, 8, 16, 32)

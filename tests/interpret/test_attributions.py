@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from support import refusal
-from tssbook.interpret.attributions import CountHead, ProfileHead, attribute
-from tssbook.interpret.mutagenesis import ism
+from tssbook.interpret import CountHead, ProfileHead, attribute, ism
 from tssbook.metrics import pearson_r
 from tssbook.models.procapnet import ProCapNet
 from tssbook.sequence import one_hot
@@ -94,17 +93,86 @@ def test_the_count_head_is_the_count():
     assert torch.equal(CountHead(model)(x), model(x)[1])
 
 
-@pytest.mark.parametrize("kind", HEADS)
-def test_each_relu_goes_through_the_module(kind):
-    """Three layers have one: hooks on the head's ReLU see three calls and the model none."""
-    model, x = small(), sequences(1)
-    head = head_of(kind, model, x)
-    seen = []
-    head.relu.register_forward_hook(lambda *given: seen.append(1))
-    head(x)
-    assert len(seen) == 3
-    model(x)
-    assert len(seen) == 3
+class Bent(nn.Module):
+    """Two convolutions with something between them, as ``forward`` calls it."""
+
+    def __init__(self, bend, layer: nn.Module | None = None) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.first, self.second = nn.Conv1d(4, 6, 5), nn.Conv1d(6, 3, 5)
+        self.bend, self.layer = bend, layer
+
+    def forward(self, x):
+        x = self.first(x)
+        x = self.layer(x) if self.layer else self.bend(x)
+        x = self.second(x)
+        return x[:, :2], x[:, 2].mean(-1, keepdim=True)
+
+
+def in_place_and_forgotten(x):
+    x.relu_()
+    return x
+
+
+RELUS = {
+    "torch.relu": torch.relu,
+    "F.relu": F.relu,
+    "Tensor.relu": lambda x: x.relu(),
+    "Tensor.relu_": in_place_and_forgotten,
+    "torch.relu_": torch.relu_,
+    "F.relu_": F.relu_,
+    "F.relu in place": lambda x: F.relu(x, inplace=True),
+    "F.relu in place, by position": lambda x: F.relu(x, True),
+    "F.relu by name": lambda x: F.relu(input=x),
+}
+
+
+@pytest.mark.parametrize("name", RELUS)
+def test_every_relu_is_seen(name):
+    """As with a module, for which tangermeme has a rule; a gradient alone would not add up."""
+    x = sequences(1, 40)
+    settings = {"seed": 0, "n_shuffles": 3, "device": "cpu"}
+    found = attribute(Bent(RELUS[name]), x, "count", **settings)
+    expected = attribute(Bent(None, nn.ReLU()), x, "count", **settings)
+    assert torch.allclose(found.hypothetical, expected.hypothetical, atol=1e-7)
+    assert found.deltas.abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Softplus(), nn.SiLU(), nn.GELU(), nn.Sigmoid(), nn.Tanh(), nn.ELU(), nn.ReLU6()]
+)
+def test_layers_of_torch_are_seen(layer):
+    found = attribute(
+        Bent(None, layer), sequences(1, 40), "count", seed=0, n_shuffles=3, device="cpu"
+    )
+    assert found.deltas.abs().max() < 1e-6
+
+
+BENDS = {
+    "softplus": F.softplus, "silu": F.silu, "gelu": F.gelu, "sigmoid": torch.sigmoid,
+    "tanh": lambda x: x.tanh(), "clamp": lambda x: x.clamp(min=0),
+    "clamp_min": lambda x: x.clamp_min_(0),
+    "exp": torch.exp, "expm1": lambda x: x.expm1(), "log1p": torch.log1p, "elu": F.elu,
+    "leaky_relu": F.leaky_relu, "relu6": F.relu6, "hardtanh": F.hardtanh, "softmax": F.softmax,
+    "pow": lambda x: x**2, "square": torch.square, "abs": abs, "sqrt": torch.sqrt,
+    "maximum": lambda x: torch.maximum(x, -x), "where": lambda x: torch.where(x > 0, x, 0),
+    "layer_norm": lambda x: F.layer_norm(x, x.shape[-1:]), "amax": lambda x: x.amax(1, True),
+    "logsumexp": lambda x: x.logsumexp(1, True), "threshold": lambda x: F.threshold(x, 0, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BENDS)
+def test_other_functions_are_refused_by_name(name):
+    with pytest.raises(NotImplementedError, match=rf"calls {name} in its forward.*wanted a layer"):
+        attribute(Bent(BENDS[name]), sequences(1, 40), "count", seed=0, device="cpu")
+
+
+def test_what_no_name_tells_is_seen_in_the_deltas():
+    """A product of activations: the contributions do not add up, and tangermeme says so."""
+    settings = {"seed": 0, "n_shuffles": 3, "device": "cpu"}
+    with pytest.warns(RuntimeWarning, match="onvergence deltas"):
+        found = attribute(Bent(lambda x: 5 * x * x), sequences(1, 40), "count", **settings)
+    assert found.deltas.abs().max() > 1e-3
 
 
 # --- the attributions -----------------------------------------------------------------------
@@ -254,46 +322,12 @@ def test_bytes_are_welcome_and_the_model_is_left_as_it_was():
     assert not any(m._forward_hooks or m._backward_hooks for m in model.modules())
 
 
+def test_progress(capsys):
+    attribute(small(), sequences(2), "count", seed=0, n_shuffles=1, device="cpu", progress=True)
+    assert "2/2" in capsys.readouterr().err
+
+
 # --- wrong input ----------------------------------------------------------------------------
-
-
-def refused(x=None, model=None, head="profile", error=ValueError, **settings) -> str:
-    model = small() if model is None else model
-    x = sequences(1) if x is None else x
-    return refusal(lambda: attribute(model, x, head, seed=0, device="cpu", **settings), error)
-
-
-@pytest.mark.parametrize("head", HEADS)
-def test_sequences_that_are_too_short(head):
-    assert refused(sequences(1, 106), head=head) == (
-        "The sequences are 106 bp long and 53 bp are trimmed from each side; "
-        "wanted at least 107 bp."
-    )
-
-
-def test_n_in_a_window():
-    x = sequences(2)
-    x[1, :, 30] = 0
-    assert refused(x) == (
-        "x has an N at position 30 of sequence 1 (counted from 0); wanted A, C, G and T only: "
-        "choose a window without N."
-    )
-
-
-def test_what_is_not_one_hot():
-    x = sequences(1)
-    x[0, :, 30] = 0.25
-    assert refused(x).startswith("The column at (0, 30) is neither one-hot nor all zero")
-    assert refused(x[0]) == "x is (4, 140); wanted (N, 4, L) with at least one base."
-    assert refused([1, 2], error=TypeError) == (
-        "x is list; wanted a tensor (N, 4, L): call one_hot first."
-    )
-
-
-def test_the_profile_head_explains_one_sequence():
-    assert refusal(lambda: ProfileHead(small(), sequences(2))) == (
-        "x holds 2 sequences; wanted one, (1, 4, L): x[:1] is the first of them."
-    )
 
 
 class Swapped(ProCapNet):
@@ -301,13 +335,34 @@ class Swapped(ProCapNet):
         return super().forward(x)[::-1]
 
 
-@pytest.mark.parametrize("head", HEADS)
-def test_a_model_with_other_outputs(head):
-    message = refused(model=Swapped(2, 1), head=head, error=TypeError)
-    n = 1 if head == "profile" else 40  # the sequence itself, or 20 pairs
-    assert message.startswith(f"The model returns ({n}, 1), ({n}, 2, 42) for {n} sequences; wanted")
+def changed(values: float) -> torch.Tensor:
+    x = sequences(2)
+    x[1, :, 30] = values
+    return x
 
 
-def test_other_heads_and_numbers():
-    assert refused(head="counts") == "head is 'counts'; wanted 'profile' or 'count'."
-    assert refused(n_shuffles=0) == ("n_shuffles is 0 and batch_size 32; wanted 1 or more of both.")
+@pytest.mark.parametrize(
+    ("given", "error", "found"),
+    [
+        ({"x": sequences(1, 106)}, ValueError, r"106 bp .*at least 107 bp"),
+        ({"x": sequences(1, 106), "head": "count"}, ValueError, r"106 bp .*at least 107 bp"),
+        ({"x": changed(0)}, ValueError, r"N at position 30 of sequence 1.*wanted A, C, G and T"),
+        ({"x": changed(0.25)}, ValueError, r"not one-hot at position 30 of sequence 1"),
+        ({"x": sequences(1)[0]}, ValueError, r"\(4, 140\); wanted \(N, 4, L\)"),
+        ({"x": [1, 2]}, TypeError, "list; wanted a tensor"),
+        ({"head": "counts"}, ValueError, "'counts'; wanted 'profile' or 'count'"),
+        ({"n_shuffles": 0}, ValueError, "n_shuffles is 0"),
+        ({"batch_size": 0}, ValueError, "batch_size 0"),
+        ({"model": Swapped(2, 1)}, TypeError, r"\(1, 1\), \(1, 2, 42\) for 1 sequences; wanted"),
+        ({"model": nn.Conv1d(4, 2, 1)}, TypeError, r"\(1, 2, 140\) for 1 sequences; wanted"),
+    ],
+)
+def test_what_is_refused(given, error, found):
+    given = {"model": small(), "x": sequences(1), "head": "profile"} | given
+    with pytest.raises(error, match=found):
+        attribute(given.pop("model"), given.pop("x"), given.pop("head"), seed=0, **given)
+
+
+def test_the_profile_head_explains_one_sequence():
+    with pytest.raises(ValueError, match=r"2 sequences; wanted one, \(1, 4, L\)"):
+        ProfileHead(small(), sequences(2))

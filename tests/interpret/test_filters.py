@@ -105,9 +105,11 @@ def test_sites_as_by_sorting_all_windows():
 def test_sites_cannot_be_more_than_windows():
     x = one_hot(["GATTACA"])  # 5 windows of 3 bases on each strand
     assert site_frequencies(one_hot(["GAT"]), x, 10).shape == (1, 4, 3)
-    for wrong in (x, x[0], x[:, :, :2]):
-        with pytest.raises(ValueError, match=r"^x is .*; wanted \(N, 4, L\) and 1 to so many"):
+    for wrong, most in ((x, 10), (x[:, :, :2], 0)):
+        with pytest.raises(ValueError, match=f"n_sites is 11; wanted 1 to {most}"):
             site_frequencies(one_hot(["GAT"]), wrong, 11)
+    with pytest.raises(ValueError, match=r"\(4, 7\); wanted \(N, 4, L\)"):
+        site_frequencies(one_hot(["GAT"]), x[0], 1)
 
 
 def test_core():
@@ -275,20 +277,7 @@ def test_consensus_finds_the_word_that_recurs():
     assert found.table.shape == (1, 4)
     assert (found.table.loc[0, :2] > 0.8).all()
     assert found.table.loc[0, 3] < 0.6
-    members = found.members.set_index("training")
-    assert members["filter"].to_dict() == {0: 0, 1: 0, 2: 4}
-    assert members["similarity"].is_monotonic_decreasing
-    assert members["similarity"].iloc[0] == pytest.approx(1)
-    # Where the word begins, and on which strand, relative to the first filter.
-    ends = {0: (20, False), 1: (51 - 17 - 8, True), 2: (26, False)}
-    first = members.index[0]
-    for training, row in members.iterrows():
-        start, backwards = ends[training]
-        if ends[first][1]:  # seen from the other strand
-            start = 51 - start - 8
-        expected = ends[first][0] if not ends[first][1] else 17
-        assert row["reverse"] == (backwards != ends[first][1])
-        assert start + row["shift"] == expected
+    # All three words were put over each other, on one strand; which one is the first's choice.
     matrix = found.matrices[0]
     word = decode(F.one_hot(matrix.argmax(0), 4).T.float())
     assert ("GATTACAG" in word) or (reverse in word)
@@ -298,7 +287,6 @@ def test_consensus_finds_the_word_that_recurs():
 def test_consensus_of_noise_is_empty():
     found = consensus([noise(20, seed=seed) for seed in range(3)])
     assert found.table.shape == (0, 3)
-    assert found.members.empty
     assert found.matrices.shape == (0, 4, 51)
 
 
@@ -308,10 +296,8 @@ def test_consensus_counts_a_training_once_and_asks_for_enough():
     assert consensus([twice, other]).table.empty  # two filters, but of one training
     third = planted("GATTACAG", 20, 2, 3)
     found = consensus([twice, other, third])
-    assert len(found.table) == 1
-    assert sorted(zip(found.members["training"], found.members["filter"], strict=True)) == [
-        (0, 0), (0, 1), (2, 0),
-    ]  # fmt: skip
+    assert (found.table.loc[0] >= 0.7).tolist() == [True, False, True]
+    assert len(found.table) == 1  # both filters of the first training are used up
     assert consensus([twice, other, third], least=3).table.empty
     assert consensus([twice, other, third], threshold=0.95).table.empty
 
@@ -324,8 +310,9 @@ def test_consensus_puts_what_most_found_first():
     ]
     found = consensus(weights)
     assert (found.table >= 0.7).sum(axis=1).tolist() == [3, 2]
-    by_motif = found.members.groupby("motif")["filter"].unique()
-    assert [list(numbers) for numbers in by_motif] == [[1], [0]]
+    words = [decode(F.one_hot(m.argmax(0), 4).T.float()) for m in found.matrices]
+    for word, expected in zip(words, ("CCGGAAGT", "GATTACAG"), strict=True):
+        assert expected in word or decode(reverse_complement(one_hot(expected))) in word
 
 
 def test_more_trainings_count_more_than_greater_similarity():
@@ -349,7 +336,6 @@ def test_consensus_averages_the_best_filter_of_each_training():
     second, weaker = first + 0.3 * other, first + 0.5 * copy
     found = consensus([torch.stack([first, weaker]), second[None]])
     assert len(found.table) == 1
-    assert len(found.members) == 3
     units = [m / m.norm() for m in filter_matrices(torch.stack([first, second]))]
     torch.testing.assert_close(found.matrices[0], (units[0] + units[1]) / 2)
 
@@ -358,11 +344,9 @@ def test_the_same_motif_scaled_offset_and_reversed_is_the_same():
     weight = noise(1, seed=3)
     found = consensus([weight, 5 * reverse_complement(weight) + 2])
     assert found.table.loc[0].tolist() == pytest.approx([1, 1])
-    assert found.members[["reverse", "shift"]].values.tolist()[1] == [True, 0]
     unit = filter_matrices(weight)[0] / filter_matrices(weight).norm()
-    first = found.members["training"][0]
-    wanted = unit if first == 0 else reverse_complement(unit)
-    torch.testing.assert_close(found.matrices[0], wanted)
+    ways = unit, reverse_complement(unit)  # whichever of the two came first
+    assert any(torch.allclose(found.matrices[0], way, atol=1e-6) for way in ways)
 
 
 def test_consensus_of_a_dead_filter():

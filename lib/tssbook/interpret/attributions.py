@@ -88,9 +88,11 @@ def attribute(
 
     Raises
     ------
+    NotImplementedError
+        If the model's ``forward`` calls a function that DeepLIFT would take for linear; the
+        sentence names it.
     TypeError
-        If ``x`` is no tensor, the model has other outputs, or its ``forward`` calls a function
-        that DeepLIFT would take for linear (the sentence names it).
+        If ``x`` is no tensor, or the model has other outputs.
     ValueError
         If ``x`` is not ``(N, 4, L)`` or holds something else than A, C, G and T, is too short
         for the model, ``head`` is another one, or a number is below 1.

@@ -18,7 +18,7 @@ from torch import Tensor
 from tssbook.data.tracks import TRACKS
 from tssbook.models.puffin import Puffin, SimpleNet, effect_curves
 from tssbook.motifs import frequencies, information
-from tssbook.sequence import reverse_complement
+from tssbook.sequence import require_sequences, reverse_complement
 
 __all__ = [
     "Consensus",
@@ -88,12 +88,13 @@ def site_frequencies(weight: Tensor, x: Tensor, n_sites: int = 500) -> Tensor:
         If the sequences have fewer than ``n_sites`` windows.
     """
     _require_filters(weight)
+    require_sequences(x)
     width = weight.shape[-1]
-    available = 2 * len(x) * max(x.shape[-1] - width + 1, 0) if x.ndim == 3 else 0
-    if x.ndim != 3 or x.shape[1] != 4 or not 0 < n_sites <= available:
+    available = 2 * len(x) * max(x.shape[-1] - width + 1, 0)
+    if not 0 < n_sites <= available:
         raise ValueError(
-            f"x is {tuple(x.shape)}, with {available:,} windows of {width} bases on both strands, "
-            f"and n_sites is {n_sites}; wanted (N, 4, L) and 1 to so many sites."
+            f"n_sites is {n_sites}; wanted 1 to {available:,}, as many windows of {width} bases as "
+            "x has on both strands."
         )
     scores, sites = weight.new_empty(len(weight), 0), weight.new_empty(len(weight), 0, 4, width)
     for part in x.to(weight).split(32):
@@ -320,7 +321,8 @@ def contributions(changes: Tensor, x: Tensor) -> Tensor:
     torch.Tensor
         ``(N, L, ...)``: positive where the base helps; 0 at an N.
     """
-    if x.ndim != 3 or x.shape[1] != 4 or changes.shape[:3] != x.shape:
+    require_sequences(x)
+    if changes.shape[:3] != x.shape:
         raise ValueError(
             f"The changes are {tuple(changes.shape)} and x is {tuple(x.shape)}; wanted "
             "(N, 4, L, ...) and (N, 4, L) of the same sequences."
@@ -340,17 +342,12 @@ class Consensus(NamedTuple):
     table : pandas.DataFrame
         A row per motif, a column per training: the similarity of its best filter to the motif's
         first; below the threshold: not found.
-    members : pandas.DataFrame
-        ``motif``, ``training``, ``filter``, ``similarity``, ``reverse`` (whether it is the reverse
-        complement of the motif's first filter) and ``shift`` (by how many bases it must then be
-        moved to the right); first the filter that all others are compared with.
     matrices : torch.Tensor
         ``(K, 4, W)``: mean of each training's best filter, put in the place of the first, each
         centred and scaled to a sum of squares of 1.
     """
 
     table: pd.DataFrame
-    members: pd.DataFrame
     matrices: Tensor
 
 
@@ -380,9 +377,9 @@ def consensus(weights: Sequence[Tensor], *, threshold: float = 0.7, least: int =
     ValueError
         If there are fewer trainings than ``least``, or their filters have different widths.
     """
-    filters, training, number = _stacked(weights, least)
+    filters, training = _stacked(weights, least)
     similarity, reverse, shift = _alignments(filters)
-    free, rows, members, matrices = np.ones(len(filters), dtype=bool), [], [], []
+    free, rows, matrices = np.ones(len(filters), dtype=bool), [], []
     while free.any():
         available = np.where(free[:, None] & free, similarity, -1)
         best = np.stack([available[:, training == t].max(1) for t in range(len(weights))], 1)
@@ -392,26 +389,19 @@ def consensus(weights: Sequence[Tensor], *, threshold: float = 0.7, least: int =
             break
         same = np.flatnonzero(available[first] >= threshold)
         same = same[np.argsort(-available[first, same], kind="stable")]
-        columns = {
-            "motif": len(rows), "training": training[same], "filter": number[same],
-            "similarity": similarity[first, same], "reverse": reverse[first, same],
-            "shift": shift[first, same],
-        }  # fmt: skip
         _, leaders = np.unique(training[same], return_index=True)  # each training's best
         placed = [_placed(filters[i], reverse[first, i], shift[first, i]) for i in same[leaders]]
         rows.append(best[first])
-        members.append(pd.DataFrame(columns))
         matrices.append(torch.stack(placed).mean(0).float())
         free[same] = False
     return Consensus(
         pd.DataFrame(rows, columns=range(len(weights))),
-        pd.concat(members, ignore_index=True) if members else pd.DataFrame(),
         torch.stack(matrices) if matrices else torch.empty(0, *filters.shape[1:]),
     )
 
 
-def _stacked(weights: Sequence[Tensor], least: int) -> tuple[Tensor, np.ndarray, np.ndarray]:
-    """Return all filters, each of length 1, and the training and the number of each."""
+def _stacked(weights: Sequence[Tensor], least: int) -> tuple[Tensor, np.ndarray]:
+    """Return all filters, each of length 1, and the training of each."""
     if not 1 <= least <= len(weights):
         raise ValueError(
             f"There are {len(weights)} trainings and least is {least}; wanted 1 to as many."
@@ -422,8 +412,7 @@ def _stacked(weights: Sequence[Tensor], least: int) -> tuple[Tensor, np.ndarray,
         raise ValueError(f"The filters have the widths {widths}; wanted one width.")
     units = F.normalize(torch.cat(matrices).flatten(1)).unflatten(1, (4, -1))  # (M, 4, W)
     sizes = [len(matrix) for matrix in matrices]
-    training = np.repeat(np.arange(len(sizes)), sizes)
-    return units, training, np.concatenate([np.arange(size) for size in sizes])
+    return units, np.repeat(np.arange(len(sizes)), sizes)
 
 
 def _alignments(filters: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -200,9 +200,9 @@ class _ThroughModules(TorchFunctionMode):
         if self.depth or not (name in _RELU or name.strip("_") in _NOT_LINEAR):
             return function(*args, **kwargs)
         if name not in _RELU:
-            raise TypeError(
-                f"The model calls {name} in its forward, which DeepLIFT would take for linear; "
-                "wanted a layer of torch.nn in its place, made in __init__, or a ReLU."
+            raise NotImplementedError(
+                f"The model calls {name.strip('_')} in its forward, which DeepLIFT would take for "
+                "linear; wanted a layer of torch.nn in its place, made in __init__, or a ReLU."
             )
         x = args[0] if args else kwargs["input"]
         result = self.relu(x)
