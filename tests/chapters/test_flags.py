@@ -8,7 +8,7 @@ published layouts, with other numbers in them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +51,12 @@ BRANCHES = {
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty working folder, for the chapters write into theirs; figures without a window."""
     mpl.use("agg")
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    with mpl.rc_context(), torch.random.fork_rng(devices=[]):
+        yield tmp_path
 
 
 def notebook(chapter: str) -> Path:
