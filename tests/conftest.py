@@ -27,6 +27,7 @@ LONGEST_FIRST = (
     "tests/chapters/",
     "tests/site/test_site_browser.py",
     "tests/test_colab.py",
+    "tests/test_readme.py",
     "tests/site/",
     "tests/interpret/",
     "tests/models/",
@@ -34,7 +35,14 @@ LONGEST_FIRST = (
     "tests/training/",
 )
 # What `make quick` leaves out.
-SLOW = ("tests/chapters/", "tests/faults/", "tests/parity/", "tests/site/", "tests/test_colab.py")
+SLOW = (
+    "tests/chapters/",
+    "tests/faults/",
+    "tests/parity/",
+    "tests/site/",
+    "tests/test_colab.py",
+    "tests/test_readme.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

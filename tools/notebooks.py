@@ -7,8 +7,8 @@ keeps every byte. Two cell tags matter here:
     The output depends on the clock: a new one is stored only when something else changed as well.
 ``real-data``
     The output needs files that not every machine has, named in the notebook's metadata
-    (``"tssbook": {"files": [...]}``, names for `tssbook.data.download.fetch`). Where one is missing,
-    the stored outputs stay.
+    (``"tssbook": {"files": [...]}``, names for `tssbook.data.fetch`). Where one is missing, the
+    stored outputs stay.
 
 The sources that such outputs were made from are remembered in the notebook's metadata
 (``"tssbook": {"ran": {cell id: hash}}``), so that an edited cell never keeps an old output.
@@ -198,7 +198,7 @@ def _with_stored_outputs(new: NotebookNode, old: NotebookNode, tag: str) -> Note
 
 def _missing_file(nb: NotebookNode) -> str:
     """Return why a file that the notebook names is not to be had; empty when all are here."""
-    from tssbook.data.download import ChecksumError, MissingFile, fetch
+    from tssbook.data import ChecksumError, MissingFile, fetch
 
     for name in nb.metadata.get("tssbook", {}).get("files", []):
         try:
