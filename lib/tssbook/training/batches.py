@@ -102,10 +102,14 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         """Yield the batches of the chosen epoch."""
+        batches = self._read(*self._draw(self._generator(self._epoch)))
+        if self.transform is None:
+            yield from batches
+            return
         # 1 sets this stream apart from the order's.
-        changes = torch.Generator().manual_seed(epoch_seed(self.seed or 0, self._epoch) ^ 1)
-        for batch in self._read(*self._draw(self._generator(self._epoch))):
-            yield batch if self.transform is None else self.transform(changes, *batch)
+        generator = torch.Generator().manual_seed(epoch_seed(self.seed or 0, self._epoch) ^ 1)
+        for batch in batches:
+            yield self.transform(generator, *batch)
 
     def _generator(self, epoch: int) -> torch.Generator | None:
         if self.seed is None:

@@ -139,7 +139,7 @@ def fit(
     >>> checkpoints.save(model, "my-model", metrics={"valid": history["valid_loss"].min()})
     """
     if patience is not None and patience < 1:
-        raise ValueError(f"patience is {patience}; wanted 1 epoch or more, or None to never stop.")
+        raise ValueError(f"patience is {patience}; wanted 1 epoch or more, or None.")
     with on_device(model, device) as place:
         run = Run(model, optimizer, scheduler, seed, train, state)
         run.resume(place)
@@ -166,8 +166,9 @@ def fit(
                     with torch.no_grad():
                         for x, *target in validated:
                             validated.loss(loss_terms(model, model(x), *target))
-                valid_loss = validated.means()["loss"]
-                run.rows.append(_row(run.epoch, train=trained.means(), valid=validated.means()))
+                means = {"train": trained.means(), "valid": validated.means()}
+                run.rows.append(_row(run.epoch, means))
+                valid_loss = means["valid"]["loss"]
                 if valid_loss < run.best_loss:
                     run.keep_weights()
                 if isinstance(scheduler, ReduceLROnPlateau):
@@ -249,10 +250,10 @@ def _placed(batch: Iterable[Tensor], device: torch.device) -> tuple[Tensor, ...]
     return x if x.is_floating_point() else x.float(), *target  # sequences may be stored as bytes
 
 
-def _row(epoch: int, **parts: dict[str, float]) -> dict[str, float]:
-    """Name the means of an epoch as the history's columns."""
-    means = {f"{part}_{name}": v for part, values in parts.items() for name, v in values.items()}
-    return {"epoch": epoch, **means}
+def _row(epoch: int, means: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Make a row of the history: ``epoch``, ``train_loss``, ``train_TERM``, ``valid_loss``, ..."""
+    columns = {f"{part}_{name}": v for part, values in means.items() for name, v in values.items()}
+    return {"epoch": epoch, **columns}
 
 
 @contextmanager
