@@ -45,7 +45,7 @@ def write_files(folder: Path, n_variants: int) -> None:
         table = pd.DataFrame({"chrom": "chr1", "pos": positions + 1, "id": "."})
         table["ref"] = np.array(list("ACGT"))[codes[positions]]
         table["alt"] = np.array(list("ACGT"))[others]
-        table.assign(qual=".", filter=".", info=".").to_csv(
+        table.assign(qual=".", filter=".", info=".", form=".").to_csv(
             folder / f"{n}.vcf", sep="\t", index=False, header=False
         )
 

@@ -7,8 +7,8 @@ counts, the profile (as a Jensen-Shannon distance), and the strand with more ini
 The file is read twice, line by line. The first time nothing is predicted: every line is checked
 against the genome, so a file with a fault is refused at once and not after an hour. The second
 time one batch of variants is in memory. No package for VCF is needed: of each line the first five
-columns count, which are plain text. (tangermeme's ``read_vcf`` wants nine columns and the whole
-file in memory, and loses the lines' numbers, which the sentences here name.)
+columns count, which are plain text. (tangermeme's ``read_vcf`` wants nine columns, where files
+without genotypes have eight, holds the whole file in memory, and loses the lines' numbers.)
 """
 
 from __future__ import annotations
