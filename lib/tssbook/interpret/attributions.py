@@ -20,6 +20,7 @@ position, so both add up to the prediction minus the mean prediction of the refe
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import torch
@@ -31,6 +32,11 @@ from tssbook.sequence import require_sequences
 from tssbook.training.prediction import on_device
 
 __all__ = ["Attributions", "attribute"]
+
+# Contributions may miss the differences of predictions by so much of the largest of these, and
+# of the largest prediction: rounding, where no difference is large. Accelerators may round the
+# inputs of a convolution to 10 bits.
+_OF_DIFFERENCE, _OF_PREDICTION, _OF_PREDICTION_ELSEWHERE = 1e-2, 1e-5, 1e-3
 
 
 class Attributions(NamedTuple):
@@ -89,8 +95,8 @@ def attribute(
     Raises
     ------
     NotImplementedError
-        If the model's ``forward`` calls a function that DeepLIFT would take for linear; the
-        sentence names it.
+        If the contributions do not add up: the model does something that DeepLIFT takes for
+        linear, such as to call ``F.silu`` in ``forward``, where it has no hook.
     TypeError
         If ``x`` is no tensor, or the model has other outputs.
     ValueError
@@ -120,16 +126,18 @@ def _explained(
     """Explain one sequence ``(1, 4, L)``."""
     from tangermeme.deep_lift_shap import deep_lift_shap
 
-    multipliers, references = deep_lift_shap(
-        head.eval(),
-        x,
-        n_shuffles=n_shuffles,
-        batch_size=batch_size,
-        random_state=seed,
-        raw_outputs=True,
-        return_references=True,
-        device=x.device,
-    )
+    with warnings.catch_warnings():  # its word on the deltas: they are looked at below
+        warnings.filterwarnings("ignore", "Convergence deltas", RuntimeWarning)
+        multipliers, references = deep_lift_shap(
+            head.eval(),
+            x,
+            n_shuffles=n_shuffles,
+            batch_size=batch_size,
+            random_state=seed,
+            raw_outputs=True,
+            return_references=True,
+            device=x.device,
+        )
     both = torch.cat([x, references[0].to(x)])  # (1 + n_shuffles, 4, L)
     with torch.no_grad():
         predicted = torch.cat([head(part) for part in both.split(batch_size)]).cpu()
@@ -139,5 +147,20 @@ def _explained(
     hypothetical = multipliers - (references * multipliers).sum(1, keepdim=True)
     found = (hypothetical * x).sum((1, 2))  # (n_shuffles,)
     expected = (predicted[:1] - predicted[1:])[:, 0]
+    share = _OF_PREDICTION if both.device.type == "cpu" else _OF_PREDICTION_ELSEWHERE
+    _require_sum(found - expected, expected, share * predicted.abs().max())
     mean = hypothetical.mean(0, keepdim=True)  # (1, 4, L)
     return Attributions(mean * x, mean, (found - expected)[None])
+
+
+def _require_sum(deltas: Tensor, expected: Tensor, rounding: Tensor) -> None:
+    """Refuse contributions that miss the differences of predictions, ``(n_shuffles,)``."""
+    delta, difference = deltas.abs().max(), expected.abs().max()
+    if not delta <= _OF_DIFFERENCE * difference + rounding:  # NaN is no sum either
+        raise NotImplementedError(
+            f"The contributions miss the differences of predictions by up to {delta:.2g}, where "
+            f"these are up to {difference:.2g}; wanted at most {_OF_DIFFERENCE:.0%}. The model "
+            "does something that DeepLIFT takes for linear: make each activation a layer of "
+            "torch.nn in __init__ (nn.SiLU() for F.silu), and a product of activations "
+            "tangermeme.deep_lift_shap.BilinearOp."
+        )

@@ -6,7 +6,6 @@ returns them: all that attributions, variants and designs know of a model.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -19,22 +18,7 @@ from tssbook.training.prediction import run
 
 __all__ = ["CountHead", "ProfileHead", "require_one", "two_heads"]
 
-_RELU = {"relu", "relu_"}
-# What DeepLIFT must not take for linear. One name stands for the function, the method, and the
-# form with an underscore that works in place.
-_NOT_LINEAR = {
-    "abs", "acos", "adaptive_max_pool1d", "amax", "amin", "aminmax", "asin", "atan", "celu",
-    "clamp", "clamp_max", "clamp_min", "clip", "cos", "cosh", "cummax", "cumprod", "elu",
-    "erf", "exp", "exp2", "expm1", "gelu", "glu", "gumbel_softmax", "hardshrink",
-    "hardsigmoid", "hardswish", "hardtanh", "layer_norm", "leaky_relu", "log", "log10",
-    "log1p", "log2", "log_softmax", "logaddexp", "logit", "logsigmoid", "logsumexp", "max",
-    "max_pool1d", "max_pool1d_with_indices", "max_pool2d", "maximum", "median", "min",
-    "minimum", "mish", "multi_head_attention_forward", "norm", "normalize", "pow", "prelu",
-    "prod", "reciprocal", "relu6", "rms_norm", "rpow", "rrelu", "rsqrt",
-    "scaled_dot_product_attention", "selu", "sigmoid", "sign", "silu", "sin", "sinh",
-    "softmax", "softmin", "softplus", "softshrink", "softsign", "sort", "sqrt", "square",
-    "std", "tanh", "tanhshrink", "threshold", "topk", "var", "where",
-}  # fmt: skip
+_RELU = {"relu", "relu_"}  # functions, methods, and what works in place
 
 
 def two_heads(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,10 +65,10 @@ def require_one(x: object) -> None:
 
 
 class _Head(nn.Module):
-    """A model that DeepLIFT sees all non-linearities of, or refuses to run.
+    """A model whose ReLUs all run through a module.
 
     DeepLIFT replaces the gradient of what is not linear. It finds such layers by hooks on
-    modules, so a function that is called in ``forward`` would be taken for linear.
+    modules, so it would take a function that is called in ``forward`` for linear.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -94,7 +78,7 @@ class _Head(nn.Module):
 
     def outputs(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return profile logits ``(N, 2, L_out)`` and count logits ``(N, 1)``."""
-        with _ThroughModules(self.model, self.relu):
+        with _ThroughModule(self.relu):
             return two_heads(self.model, x)
 
 
@@ -162,48 +146,20 @@ class CountHead(_Head):
         return self.outputs(x)[1]
 
 
-class _ThroughModules(TorchFunctionMode):
-    """Inside this context a ReLU runs through a module, and other bends are refused by name.
+class _ThroughModule(TorchFunctionMode):
+    """Inside this context a ReLU runs through a module, whatever form of it is called."""
 
-    Layers of ``torch.nn`` may call what they like: hooks see them.
-    """
-
-    def __init__(self, model: nn.Module, relu: nn.Module) -> None:
+    def __init__(self, relu: nn.Module) -> None:
         super().__init__()
-        self.model, self.relu = model, relu
-        self.depth = 0  # layers of torch.nn that are running
-        self.hooks = ExitStack()
-
-    def __enter__(self) -> _ThroughModules:
-        for module in self.model.modules():
-            if type(module).__module__.startswith("torch.nn.") and not any(module.children()):
-                self.hooks.enter_context(module.register_forward_pre_hook(self._enter_layer))
-                left = module.register_forward_hook(self._leave_layer, always_call=True)
-                self.hooks.enter_context(left)
-        return super().__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        self.hooks.close()
-        super().__exit__(*error)
-
-    def _enter_layer(self, *_: object) -> None:
-        self.depth += 1
-
-    def _leave_layer(self, *_: object) -> None:
-        self.depth -= 1
+        self.relu = relu
 
     def __torch_function__(
         self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         kwargs = kwargs or {}
         name = getattr(function, "__name__", "")
-        if self.depth or not (name in _RELU or name.strip("_") in _NOT_LINEAR):
-            return function(*args, **kwargs)
         if name not in _RELU:
-            raise NotImplementedError(
-                f"The model calls {name.strip('_')} in its forward, which DeepLIFT would take for "
-                "linear; wanted a layer of torch.nn in its place, made in __init__, or a ReLU."
-            )
+            return function(*args, **kwargs)
         x = args[0] if args else kwargs["input"]
         result = self.relu(x)
         in_place = name == "relu_" or kwargs.get("inplace") or args[1:] == (True,)
