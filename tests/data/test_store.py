@@ -104,9 +104,9 @@ def test_half_a_store_without_one_of_its_arrays_is_begun_anew(tmp_path, left):
 
 def test_half_a_store_of_something_else_is_begun_anew(tmp_path):
     write(writer(tmp_path), 0, 2)
-    other = Writer(tmp_path, 4, {"sequences": ARRAYS["sequences"]}, MADE_FROM)
-    assert other.done == 0
-    assert not (tmp_path / "tracks.npy").exists()
+    with Writer(tmp_path, 4, {"sequences": ARRAYS["sequences"]}, MADE_FROM) as other:
+        assert other.done == 0
+        assert not (tmp_path / "tracks.npy").exists()
     other = writer(tmp_path, made_from={"seed": 2})
     assert other.done == 0
     write(other, 0, 4)
@@ -151,10 +151,11 @@ def test_nothing_is_overwritten(tmp_path):
     ids=["order", "too many", "missing", "nothing", "lengths", "type", "byte order", "shape"],
 )
 def test_parts_that_do_not_fit(tmp_path, start, parts, words):
-    store = writer(tmp_path)
-    message = refusal(lambda: store.write(start, **parts))
+    with writer(tmp_path) as store:
+        message = refusal(lambda: store.write(start, **parts))
     assert all(word in message for word in words)
-    assert (store.done, writer(tmp_path).done) == (0, 0)
+    assert store.done == 0
+    assert writer(tmp_path).done == 0
 
 
 def test_finish_wants_all_rows(tmp_path):

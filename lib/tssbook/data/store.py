@@ -5,7 +5,8 @@ file ``NAME.tsv`` per table. ``about.json`` says what they were made from, and, 
 all are complete and how many bytes each has.
 
 An array's header says how many rows there will be, and its file's size how many there are. So
-whoever writes a store again from the same description goes on where it was left.
+whoever writes a store again from the same description goes on where it was left. While a store is
+written, a lock beside its folder keeps a second writer away.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock, Timeout
 
-from tssbook.files import to_disk, write_whole
+from tssbook.files import beside, remove, to_disk, write_whole
 
 __all__ = ["Store", "Writer", "is_complete", "open_store"]
 
@@ -50,6 +52,9 @@ class Store(NamedTuple):
 class Writer:
     """Writes a store, some rows at a time; one writer for a folder.
 
+    The folder is locked until :meth:`finish`, or until the ``with`` block of the writer ends; of
+    a process that is interrupted the system takes the lock away.
+
     Parameters
     ----------
     folder : str or Path
@@ -71,6 +76,8 @@ class Writer:
     ------
     FileExistsError
         The folder holds a finished store, or something else.
+    BlockingIOError
+        Another writer is at work in the folder.
     OSError
         The disk is full or cannot be written; rows that are done stay done.
     """
@@ -91,12 +98,28 @@ class Writer:
             {"format": _FORMAT, "complete": False, "arrays": described, "made_from": made_from}
         )
         with _writing(self.folder):
-            self._claim_folder()
-            self.done = min(map(self._rows_on_disk, self._arrays))
-            if not self.done:
-                for name in self._arrays:
-                    self._path(name).write_bytes(self._header(name))
-            self._cut()
+            self._lock = _locked(self.folder)
+        try:
+            with _writing(self.folder):
+                self._claim_folder()
+                self.done = min(map(self._rows_on_disk, self._arrays))
+                if not self.done:
+                    for name in self._arrays:
+                        self._path(name).write_bytes(self._header(name))
+                self._cut()
+        except FileExistsError:
+            self._unlock()
+            raise
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let other writers go on, also after an exception that somebody keeps."""
+        self._lock.release()
 
     def write(self, start: int, **parts: np.ndarray) -> None:
         """Append rows to all arrays.
@@ -160,6 +183,7 @@ class Writer:
             )
             sizes = {name: (self.folder / name).stat().st_size for name in files}
             self._save(self._about | {"complete": True, "files": sizes})
+            self._unlock()
         return open_store(self.folder)
 
     def _claim_folder(self) -> None:
@@ -180,6 +204,11 @@ class Writer:
             for name in old["arrays"] if old else ():
                 self._path(name).unlink(missing_ok=True)
             self._save(self._about)
+
+    def _unlock(self) -> None:
+        """Remove the lock as well: for a folder in which nobody may write from now on."""
+        self._lock.release()
+        remove([Path(self._lock.lock_file)])
 
     def _save(self, about: Mapping[str, Any]) -> None:
         write_whole({self.folder / _ABOUT: (json.dumps(about, indent=1) + "\n").encode()})
@@ -273,12 +302,25 @@ def _read_about(folder: Path) -> dict[str, Any] | None:
     return about
 
 
+def _locked(folder: Path) -> FileLock:
+    """Lock a folder for one writer, by a file beside it; another one need not wait."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(beside(folder, ".lock"), timeout=0)
+    try:
+        return lock.acquire().lock
+    except Timeout:
+        raise BlockingIOError(
+            f"Another writer is at work in {folder}; wanted one at a time: wait until it has "
+            "finished, end it, or choose another folder."
+        ) from None
+
+
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
     """Turn the system's word for a disk that is full into a sentence."""
     try:
         yield
-    except FileExistsError:
+    except (FileExistsError, BlockingIOError):
         raise
     except OSError as error:
         raise OSError(
