@@ -51,8 +51,8 @@ BRANCHES = {
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty working folder, for the chapters write into theirs; figures without a window."""
+def elsewhere(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working folder and an empty data folder; figures without a window."""
     mpl.use("agg")
     monkeypatch.chdir(tmp_path)
     with mpl.rc_context(), torch.random.fork_rng(devices=[]):
@@ -76,6 +76,13 @@ def run(chapter: str, flag: str, *, given: dict[str, Any] | None = None, **flags
             assert {flag, *flags} <= set(variables)
             variables |= flags
     return variables
+
+
+def written(elsewhere: Path) -> set[str]:
+    """What a chapter has left in its part of the data folder, and nowhere else."""
+    assert not list(elsewhere.glob("*.state"))
+    (folder,) = (elsewhere / "cache").iterdir()
+    return {path.name for path in folder.iterdir()}
 
 
 def trained(variables: dict[str, Any], epochs: int) -> dict[str, nn.Module]:
@@ -190,7 +197,7 @@ def test_chapter_3_builds_from_files_and_trains_on_them(elsewhere):
     variables = run("03", "BUILD_DATASET", BUILD_DATASET=True, TRAIN=True, N_LOCI=40, EPOCHS=1)
     own = variables["own"]
     assert own.arrays["tracks"].shape == (60, 10, 4650)
-    assert (elsewhere / "my-loci").is_dir()
+    assert written(elsewhere) == {"my-loci", "simplenet.state", "simplenet-tidy.state"}
     assert own.tables["tracks"]["file"].to_list() == variables["ten"]
     assert set(trained(variables, epochs=1 + variables["TIDY"])) == {"simplenet"}
     tracks = torch.from_numpy(own.arrays["tracks"][:1].copy())
@@ -242,6 +249,7 @@ def test_chapter_4_cuts_windows_from_files_and_trains_on_them(elsewhere):
     assert train.peak.sum() == (~train.peak).sum() > 0
     assert set(trained(variables, epochs=1)) == {"procapnet"}
     assert variables["models"]["procapnet"][1].attrs["data"] == "own files"
+    assert written(elsewhere) == {"procapnet.state"}
 
 
 def test_chapter_4_trains():
