@@ -44,7 +44,7 @@ def measure(path: Path, keep: str) -> tuple[float, float]:
 
 def main() -> None:
     """Print a line for each notebook."""
-    print(describe_machine())
+    describe_machine()
     print("notebook: handed back (s, MiB) | kept (s, MiB) | ratio of seconds, of memory")
     for path in sorted([*ROOT.glob("chapters/*.ipynb"), *ROOT.glob("solutions/*.ipynb")]):
         (back, before), (kept, after) = (measure(path, keep) for keep in "01")
