@@ -188,8 +188,18 @@ def test_similarity_beside_a_uniform_flank():
 
 
 def test_information_of_counts_is_refused():
-    with pytest.raises(ValueError, match=r"^A column adds up to 8; wanted frequencies"):
+    with pytest.raises(ValueError, match=r"^Column 0 .* adds up to 8; wanted frequencies"):
         information(torch.full((4, 2), 2.0))
+
+
+def test_information_names_the_first_wrong_column():
+    x = torch.full((2, 4, 3), 0.25)
+    x[0, :, 0] = torch.nan
+    x[1, 2, 1] = 3
+    with pytest.raises(ValueError, match=r"^Column 1, 1 .* adds up to 3\.75; wanted"):
+        information(x)
+    with pytest.raises(ValueError, match=r"^Column 1 .* adds up to 3\.75; wanted"):
+        information(x[1])
 
 
 def test_site_counts_of_more_sequences_than_a_part():

@@ -57,10 +57,13 @@ def information(freqs: Tensor) -> Tensor:
     """
     _require_rows(freqs)
     total = freqs.sum(-2)
-    if not (total.isnan() | torch.isclose(total, torch.ones_like(total), atol=1e-4)).all():
+    wrong = ~(total.isnan() | torch.isclose(total, torch.ones_like(total), atol=1e-4))
+    if wrong.any():
+        where = tuple(wrong.nonzero()[0].tolist())
         raise ValueError(
-            f"A column adds up to {float(total.flatten()[0]):g}; wanted frequencies, which add up "
-            "to 1: call frequencies first."
+            f"Column {', '.join(map(str, where))} (counted from 0) adds up to "
+            f"{float(total[where]):g}; wanted frequencies, which add up to 1: call frequencies "
+            "first."
         )
     bits = 2 + torch.special.xlogy(freqs, freqs).sum(-2, keepdim=True) / torch.log(torch.tensor(2))
     return freqs * bits
