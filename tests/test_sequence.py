@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tssbook import sequence
-from tssbook.sequence import AMBIGUOUS, codes, decode, kmers, one_hot, reverse_complement
+from tssbook.sequence import (
+    AMBIGUOUS,
+    codes,
+    decode,
+    kmers,
+    one_hot,
+    reverse_complement,
+    reverse_complement_codes,
+)
 
 # GATTACA, row by row: A at 1, 4 and 6; C at 5; G at 0; T at 2 and 3.
 GATTACA = [
@@ -158,6 +166,16 @@ def test_reverse_complement_of_scores_and_of_more_axes():
     scores = torch.arange(8.0).reshape(4, 2)  # rows A 0 1, C 2 3, G 4 5, T 6 7
     assert reverse_complement(scores).tolist() == [[7, 6], [5, 4], [3, 2], [1, 0]]
     assert reverse_complement(scores.expand(2, 3, 4, 2)).shape == (2, 3, 4, 2)
+
+
+def test_reverse_complement_of_codes():
+    # GATN is 2 0 3 4; backwards, with each base replaced by its partner, NATC is 4 0 3 1.
+    for kind in (np.uint8, np.int64):
+        other = reverse_complement_codes(np.array([2, 0, 3, 4], kind))
+        assert other.dtype == np.uint8
+        assert other.tolist() == [4, 0, 3, 1]
+    both = codes(["GATTACA", "NNACGTA"])
+    assert np.array_equal(reverse_complement_codes(both), codes(["TGTAATC", "TACGTNN"]))
 
 
 # --- words ----------------------------------------------------------------------------------

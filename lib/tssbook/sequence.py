@@ -27,8 +27,10 @@ __all__ = [
     "kmers",
     "one_hot",
     "one_hot_codes",
+    "require_codes",
     "require_sequences",
     "reverse_complement",
+    "reverse_complement_codes",
 ]
 
 ALPHABET = "ACGT"
@@ -209,6 +211,23 @@ def reverse_complement(x: Tensor) -> Tensor:
     return x.flip(-1).flip(-2)
 
 
+def reverse_complement_codes(codes: np.ndarray) -> np.ndarray:
+    """Return the other strand of codes (A 0, C 1, G 2, T 3, N 4), read from its own 5' end.
+
+    Parameters
+    ----------
+    codes
+        ``(..., L)``, as :func:`codes` returns them.
+
+    Returns
+    -------
+    numpy.ndarray
+        A copy of the same shape, ``uint8``.
+    """
+    # 0 1 2 3 become 3 2 1 0; 4 (N) becomes -1, which is 255 in a byte, and then 4 again.
+    return np.minimum(3 - np.asarray(codes, dtype=np.uint8)[..., ::-1], np.uint8(4))
+
+
 def kmers(k: int) -> list[str]:
     """List all ``4**k`` words of ``k`` letters, in the order A, C, G, T.
 
@@ -263,6 +282,34 @@ def require_sequences(x: object, *, one_hot: bool = False, bases: bool = False) 
         raise ValueError(
             f"x has an N at position {position} of sequence {sequence} (counted from 0); wanted "
             "A, C, G and T only: choose a window without N."
+        )
+
+
+def require_codes(codes: object, *, shortest: int = 1) -> None:
+    """Refuse what is not codes ``(N, L)`` of ``uint8``; their values are not looked at.
+
+    Parameters
+    ----------
+    codes
+        Anything.
+    shortest
+        Smallest ``L`` to be let through.
+
+    Raises
+    ------
+    TypeError
+        If ``codes`` is no array.
+    ValueError
+        If it has another type of numbers or another shape, or is shorter.
+    """
+    if not isinstance(codes, np.ndarray):
+        raise TypeError(
+            f"codes is {type(codes).__name__}; wanted an array: call sequence.codes first."
+        )
+    if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] < shortest:
+        raise ValueError(
+            f"codes are {codes.dtype} {codes.shape}; wanted uint8 (N, L), one code for each base, "
+            f"with L of at least {shortest}: call sequence.codes first."
         )
 
 

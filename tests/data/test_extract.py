@@ -10,9 +10,10 @@ import pytest
 
 from tests.data.plain_extract import plain_extract
 from tests.data.test_bigwig import write
+from tssbook.data.bigwig import BigWigs
 from tssbook.data.blacklists import CAGE_FACTOR, Blacklist, cage_blacklists
 from tssbook.data.fasta import Fasta
-from tssbook.data.genome import extract, padding, windows
+from tssbook.data.genome import extract, locus_windows, padding, windows
 from tssbook.data.tables import read_tss
 from tssbook.data.tracks import TRACKS
 from tssbook.sequence import codes
@@ -101,7 +102,16 @@ def test_blacklist_replaces(genome, two, tmp_path):
     assert tracks.tolist() == [
         [[2, 3, 4, 5], [20, 30, 2, 50]], [[60, 50, 2, 30], [6, 5, 4, 3]]
     ]  # fmt: skip
-    assert blacklist.counts(["chr1", "chr1", "chr2"], [4, 5, 4], 3).tolist() == [1, 0, 0]
+    counts = blacklist.survey(BigWigs(two), ["chr1", "chr1", "chr2"], [4, 5, 4], 3)
+    assert counts.tolist() == [1, 0, 0]
+
+
+def test_windows_of_loci_say_what_is_padded_and_blacklisted(genome, two, tmp_path):
+    places = Blacklist(bed(tmp_path / "bad.bed", ("chr1", 3, 5)))
+    loci = table(("chr1", 4, "+"), ("chr1", 9, "-"))
+    around = locus_windows(Fasta(genome), BigWigs(two), loci, 4, [places, places])
+    # [2, 6) holds both places of both lists; [8, 12) has two bases outside.
+    assert around[["tss", "padded", "blacklisted"]].values.tolist() == [[4, 0, 4], [9, 2, 0]]
 
 
 # --- simulated files --------------------------------------------------------------------------

@@ -40,6 +40,7 @@ def test_upstream_of_a_gene():
         "start": [1, 6],
         "end": [4, 9],
         "strand": ["+", "-"],
+        "tss": [4, 5],
     }
 
 

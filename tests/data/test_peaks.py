@@ -73,9 +73,16 @@ def test_read_peaks_refuses_one_strand_and_another_assembly(files):
     two = [folder / "plus.bw", folder / "minus.bw"]
     with pytest.raises(ValueError, match="1 bigWigs; wanted the"):
         read_peaks(folder / "genome.fa", two[:1], folder / "peaks.bed")
+    with pytest.raises(ValueError, match="jitter is -100; wanted 0"):
+        read_peaks(folder / "genome.fa", two, folder / "peaks.bed", jitter=-100)
     (folder / "other.bed").write_text("chr1\t9000\t9100\n")
     with pytest.raises(ValueError, match="wanted both of one assembly"):
         read_peaks(folder / "genome.fa", two, folder / "other.bed")
     (folder / "unknown.bed").write_text("chr2\t90\t100\n")
     with pytest.raises(ValueError, match="chr2"):
         read_peaks(folder / "genome.fa", two, folder / "unknown.bed")
+    with pyBigWig.open(str(folder / "short.bw"), "w") as file:
+        file.addHeader([("chr1", 8000)])
+        file.addEntries("chr1", [0], values=[1.0], span=1)
+    with pytest.raises(ValueError, match=r"short.bw has 8,000 bp for chr1, and .* has 9,000"):
+        read_peaks(folder / "genome.fa", two, folder / "peaks.bed", mappability=folder / "short.bw")

@@ -143,6 +143,16 @@ def test_join_says_who_is_lost_and_why():
     assert len(report) == 6
 
 
+@pytest.mark.parametrize("empty", [np.nan, None, "", " "])
+def test_rows_without_a_name_are_lost_and_not_joined(empty):
+    genes = gene_table(("a", 1), (empty, 2), (empty, 3))
+    table = pd.concat([expression_table(a=1.0), pd.DataFrame({"gene": [empty], "expression": 9.0})])
+    joined, report = join_expression(genes, table)
+    assert joined["name"].tolist() == ["a"]
+    assert report["reason"].tolist() == ["no name"] * 3  # two genes, and one expression
+    assert "no name: 2" in refusal(lambda: join_expression(genes[1:], expression_table(a=1.0)))
+
+
 def test_nothing_lost():
     _, report = join_expression(gene_table(("a", 1)), expression_table(a=1.0))
     assert report.empty

@@ -133,6 +133,22 @@ def test_a_bad_start_site(tmp_path, tss, strand, wanted):
     assert re.match(f"Row 1 of the table has {wanted}", refusal(lambda: read_tss(table)))
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "wanted"),
+    [
+        ("x", "9", "the start 'x'; wanted a whole number"),
+        ("5", "-9", "the end '-9'; wanted a whole number of 0 or more"),
+        ("9", "5", "the start 9 and the end 5; wanted an end after the start"),
+    ],
+)
+def test_a_bad_gene_among_start_sites(tmp_path, start, end, wanted):
+    text = f"chr\tstart\tend\tstrand\nchr1\t5\t9\t+\n\nchr1\t{start}\t{end}\t-\n"
+    path = written(tmp_path, text)
+    assert re.match(f"Line 4 of {path} has {wanted}", refusal(lambda: read_tss(path)))
+    table = pd.read_csv(path, sep="\t", dtype=str)
+    assert re.match(f"Row 1 of the table has {wanted}", refusal(lambda: read_tss(table)))
+
+
 @pytest.mark.parametrize("column", ["chrom", "tss", "strand"])
 def test_a_column_is_missing(tmp_path, column):
     table = TSS.drop(columns=column)

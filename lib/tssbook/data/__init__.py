@@ -10,7 +10,7 @@ from tssbook.data.blacklists import Blacklist, cage_blacklists
 from tssbook.data.download import ChecksumError, MissingFile, cache_folder, fetch
 from tssbook.data.fasta import Fasta
 from tssbook.data.genome import extract
-from tssbook.data.peaks import Windows, read_peaks
+from tssbook.data.peaks import JITTER, LENGTH, OUTPUT, Windows, read_peaks
 from tssbook.data.promoters import (
     Promoters,
     ecoli_promoters,
@@ -25,6 +25,9 @@ from tssbook.data.tracks import TRACKS, build_tracks
 from tssbook.data.ucsc import fetch_sequence
 
 __all__ = [
+    "JITTER",
+    "LENGTH",
+    "OUTPUT",
     "TRACKS",
     "BigWigs",
     "Blacklist",

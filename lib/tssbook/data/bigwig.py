@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tssbook.data.fasta import known
+from tssbook.data.tables import known
 
 __all__ = ["BigWigs"]
 

@@ -104,24 +104,23 @@ class Blacklist:
             here = tracks[row, :, first - start : last - start]
             here[changed] = 0 if self.replace_by is None else here[self.replace_by] * self.factor
 
-    def counts(self, chroms: Sequence[str], starts: Sequence[int], length: int) -> np.ndarray:
-        """Count the positions of each window that are in the list, ``(N,)``."""
-        counts = np.zeros(len(starts), np.int64)
-        for row, _, first, last in self._overlaps(chroms, starts, length):
-            counts[row] += last - first
-        return counts
-
-    def warn_of_other_strand(
+    def survey(
         self, bigwigs: BigWigs, chroms: Sequence[str], starts: Sequence[int], length: int
-    ) -> None:
-        """Warn if the places hold much more on the other strand than on the list's own.
+    ) -> np.ndarray:
+        """Count the positions of each window that are in the list, ``(N,)``.
 
         A place is listed because of what its strand holds. If the mirror track holds more than
         twice as much in all listed places of these windows, the list is probably the other one.
+
+        Warns
+        -----
+        UserWarning
+            The places hold much more on the other strand than on the list's own.
         """
-        chroms = list(chroms)
-        found = self._overlaps(chroms, starts, length)
-        places = {(chroms[row], max(first, 0), last) for row, _, first, last in found}
+        chroms, counts, places = list(chroms), np.zeros(len(starts), np.int64), set()
+        for row, _, first, last in self._overlaps(chroms, starts, length):
+            counts[row] += last - first
+            places.add((chroms[row], max(first, 0), last))
         for track in self.tracks or ():
             mirror = len(bigwigs) - 1 - track
             here, there = (bigwigs.total(t, places) for t in (track, mirror))
@@ -132,6 +131,7 @@ class Blacklist:
                     "other strand?",
                     stacklevel=3,
                 )
+        return counts
 
     def _overlaps(
         self, chroms: Sequence[str], starts: Sequence[int], length: int

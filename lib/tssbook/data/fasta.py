@@ -12,20 +12,21 @@ import tempfile
 import warnings
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tssbook.data.tables import known
 from tssbook.files import compression
 from tssbook.sequence import ALPHABET, encode_bytes
 
 if TYPE_CHECKING:
     from pyfaidx import Faidx, IndexRecord
 
-__all__ = ["Fasta", "known"]
+__all__ = ["Fasta"]
 
 _UNKNOWN = len(ALPHABET)  # the code of N and of what lies outside
 _AGAIN = "delete the index (.fai, .gzi), and it is made again"
@@ -183,16 +184,6 @@ class Fasta:
             if record is not None:
                 n_bases = min(record.rlen, 1)
                 last = _byte(record, record.rlen - 1) if n_bases else record.offset
-
-
-def known(name: str, names: Iterable[str]) -> str:
-    """Say which names there are, for a sentence about one that is not among them."""
-    names = list(names)
-    other = name.removeprefix("chr") if name.startswith("chr") else f"chr{name}"
-    if other in names:
-        return f"it is called {other!r} there, so write all names in one way, with or without 'chr'"
-    more = ", ..." if len(names) > 5 else ""
-    return f"it has {', '.join(names[:5])}{more}"
 
 
 def _is_compressed(path: Path) -> bool:

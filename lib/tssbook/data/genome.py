@@ -20,6 +20,7 @@ from tssbook.data.bigwig import BigWigs
 from tssbook.data.blacklists import Blacklist
 from tssbook.data.fasta import Fasta
 from tssbook.data.tables import Source, read_tss, require
+from tssbook.sequence import reverse_complement_codes
 
 __all__ = ["extract", "locus_windows", "padding", "read_windows", "sequences", "windows"]
 
@@ -42,8 +43,8 @@ def windows(loci: Source, before: int, after: int) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``chrom``, ``start``, ``end``, ``strand``, one row per locus, with the same index. A
-        window may begin before its chromosome or end after it: :func:`sequences` pads it.
+        ``chrom``, ``start``, ``end``, ``strand``, ``tss``, one row per locus, with the same
+        index. A window may begin before its chromosome or end after it: :func:`sequences` pads it.
 
     Raises
     ------
@@ -61,6 +62,7 @@ def windows(loci: Source, before: int, after: int) -> pd.DataFrame:
             "start": start,
             "end": start + before + after,
             "strand": sites["strand"],
+            "tss": sites["tss"],
         }
     )
 
@@ -89,8 +91,7 @@ def sequences(fasta: Fasta | str | Path, windows: pd.DataFrame) -> np.ndarray:
     fasta, length = Fasta.of(fasta), _one_length(windows)
     encoded = fasta.codes(windows["chrom"], windows["start"], length)
     minus = (windows["strand"] == "-").to_numpy()
-    # 0 1 2 3 become 3 2 1 0; 4 (N) becomes -1, which is 255 in a byte, and then 4 again.
-    encoded[minus] = np.minimum(3 - encoded[minus, ::-1], 4)
+    encoded[minus] = reverse_complement_codes(encoded[minus])
     return encoded
 
 
@@ -137,7 +138,7 @@ def extract(
     The TSS stands at index ``length // 2`` on both strands. On the - strand the window is shifted
     by one base for that; the sequence is reverse-complemented, and tracks are flipped along both
     axes, so a gene's own strand always comes first. NaN is 0. Outside a chromosome the sequence
-    is N and the tracks are 0; :func:`padding` of :func:`locus_windows` counts these positions.
+    is N and the tracks are 0; :func:`locus_windows` counts these positions.
     Files with values below 0 are read without their sign (``BigWigs.negative`` says which).
 
     Parameters
@@ -191,7 +192,8 @@ def locus_windows(
     Returns
     -------
     pandas.DataFrame
-        ``chrom``, ``start``, ``end``, ``strand``, as :func:`windows` returns them.
+        As :func:`windows` returns them, with ``padded``, the positions outside the chromosome,
+        and ``blacklisted``, the positions in each list, added up.
     """
     if length < 2 or length % 2:
         raise ValueError(f"length is {length}; wanted an even number of 2 or more.")
@@ -199,13 +201,12 @@ def locus_windows(
     if around.empty:
         raise ValueError("The table of loci has no rows; wanted one or more start sites.")
     lengths = {chrom: fasta.length(chrom) for chrom in around["chrom"].unique()}
-    centre = around["start"] + length // 2 - (around["strand"] == "-")
-    outside = ((centre < 0) | (centre >= around["chrom"].map(lengths))).to_numpy()
+    outside = (around["tss"] >= around["chrom"].map(lengths)).to_numpy()
     if outside.any():
         row = int(outside.argmax())
-        chrom = around["chrom"].iat[row]
+        chrom, tss = around["chrom"].iat[row], around["tss"].iat[row]
         raise ValueError(
-            f"Row {row} of the loci has its TSS at {chrom}:{centre.iat[row]:,}, and {chrom} has "
+            f"Row {row} of the loci has its TSS at {chrom}:{tss:,}, and {chrom} has "
             f"{lengths[chrom]:,} bp in {fasta.path}; wanted both of one assembly."
         )
     bigwigs.require(lengths, fasta.path)
@@ -214,10 +215,11 @@ def locus_windows(
             f"There are {len(bigwigs)} bigWigs, and loci on the - strand, whose tracks are flipped;"
             " wanted an even number: the + strand's, then the - strand's in the opposite order."
         )
+    blacklisted = np.zeros(len(around), dtype=np.int64)
     for blacklist in blacklists:
         blacklist.require(len(bigwigs))
-        blacklist.warn_of_other_strand(bigwigs, around["chrom"], around["start"], length)
-    return around
+        blacklisted += blacklist.survey(bigwigs, around["chrom"], around["start"], length)
+    return around.assign(padded=padding(fasta, around), blacklisted=blacklisted)
 
 
 def read_windows(

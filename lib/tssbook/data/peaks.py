@@ -16,13 +16,12 @@ import pandas as pd
 
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.fasta import Fasta
-from tssbook.data.genome import extract, locus_windows
-from tssbook.data.tables import read_bed
+from tssbook.data.genome import locus_windows, read_windows
+from tssbook.data.tables import Source, read_bed
 
-__all__ = ["JITTER", "LENGTH", "OUTPUT", "PEAKS_PER_BACKGROUND", "Windows", "read_peaks"]
+__all__ = ["JITTER", "LENGTH", "OUTPUT", "Windows", "read_peaks"]
 
 LENGTH, OUTPUT, JITTER = 2114, 1000, 200  # bp that are read, predicted, and shifted either way
-PEAKS_PER_BACKGROUND = 7  # in an epoch of training
 
 
 class Windows(NamedTuple):
@@ -49,8 +48,8 @@ class Windows(NamedTuple):
 def read_peaks(
     fasta: Fasta | str | Path,
     bigwigs: BigWigs | Sequence[str | Path],
-    peaks: pd.DataFrame | str | Path,
-    background: pd.DataFrame | str | Path | None = None,
+    peaks: Source,
+    background: Source | None = None,
     *,
     mappability: str | Path | None = None,
     jitter: int = JITTER,
@@ -78,23 +77,26 @@ def read_peaks(
         A file is not there.
     ValueError
         A file is not as it should be, there are not two bigWigs, a middle lies outside its
-        chromosome, or the files are not of one assembly.
+        chromosome, the files are not of one assembly, or ``jitter`` is below 0.
     """
+    if jitter < 0:
+        raise ValueError(f"jitter is {jitter}; wanted 0 bp or more.")
     fasta, bigwigs = Fasta.of(fasta), BigWigs.of(bigwigs)
     if len(bigwigs) != 2:
         raise ValueError(f"There are {len(bigwigs)} bigWigs; wanted the + and the - strand's.")
     parts = [_middles(table) for table in (peaks, background) if table is not None]
     places, width = pd.concat(parts, ignore_index=True), LENGTH + 2 * jitter
-    codes, reads = extract(fasta, bigwigs, places, length=width)
+    around = locus_windows(fasta, bigwigs, places, width)
+    codes, reads = read_windows(fasta, bigwigs, around)
     mappable = codes < 4
     if mappability is not None:
         track = BigWigs([mappability])
-        around = locus_windows(fasta, track, places, width)
+        track.require({c: fasta.length(c) for c in around["chrom"].unique()}, fasta.path)
         mappable &= track.read(around["chrom"], around["start"], width)[:, 0] >= 1
     return Windows(codes, reads, mappable, np.arange(len(places)) < len(parts[0]))
 
 
-def _middles(intervals: pd.DataFrame | str | Path) -> pd.DataFrame:
+def _middles(intervals: Source) -> pd.DataFrame:
     table = read_bed(intervals)
     middle = (table["start"] + table["end"]) // 2
     return pd.DataFrame({"chrom": table["chrom"], "tss": middle, "strand": "+"})

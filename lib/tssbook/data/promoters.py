@@ -17,13 +17,13 @@ from torch import Tensor
 from tssbook.data.download import fetch
 from tssbook.data.fasta import Fasta
 from tssbook.data.genome import padding, sequences, windows
-from tssbook.data.tables import read_bed, read_table
+from tssbook.data.tables import Source, read_bed, read_table
 from tssbook.sequence import one_hot_codes
 
 __all__ = ["Promoters", "ecoli_promoters", "join_expression", "load_promoters", "read_expression"]
 
 
-def read_expression(source: pd.DataFrame | str | Path) -> pd.DataFrame:
+def read_expression(source: Source) -> pd.DataFrame:
     """Read the expression of genes from a file, or check a table of it.
 
     Parameters
@@ -46,13 +46,11 @@ def read_expression(source: pd.DataFrame | str | Path) -> pd.DataFrame:
     return table[columns].reset_index(drop=True)
 
 
-def join_expression(
-    genes: pd.DataFrame, expression: pd.DataFrame | str | Path
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def join_expression(genes: pd.DataFrame, expression: Source) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give each gene its expression, and say which genes are lost and why.
 
     A row that is repeated word for word is kept once. A gene that is listed with different values
-    or at different places is lost: which one is meant, nobody can know.
+    or at different places is lost: which one is meant, nobody can know. So is a row without a name.
 
     Parameters
     ----------
@@ -66,8 +64,8 @@ def join_expression(
     joined : pandas.DataFrame
         The rows of ``genes`` that have an expression, in their order, with that column.
     report : pandas.DataFrame
-        ``gene`` and ``reason``, one row per gene lost; ``report["reason"].value_counts()``
-        sums it up.
+        ``gene`` and ``reason``, one row per gene lost, or per row without a name;
+        ``report["reason"].value_counts()`` sums it up.
 
     Raises
     ------
@@ -75,7 +73,10 @@ def join_expression(
         A column is missing, a value is no number, or no gene has an expression.
     """
     genes = read_table(genes, ["name"]).drop_duplicates()
-    values = read_expression(expression).drop_duplicates().set_index("gene")["expression"]
+    values = read_expression(expression).drop_duplicates()
+    no_name, no_gene = _is_empty(genes["name"]), _is_empty(values["gene"])
+    nameless = [*genes["name"][no_name], *values["gene"][no_gene]]
+    genes, values = genes[~no_name], values[~no_gene].set_index("gene")["expression"]
     reasons = {
         "listed twice with different values": values.index[values.index.duplicated()],
         "expression is not a number": values.index[~np.isfinite(values)],
@@ -83,10 +84,11 @@ def join_expression(
         "no gene of this name": values.index.difference(genes["name"], sort=False),
         "no expression": pd.Index(genes["name"]).difference(values.index, sort=False),
     }
-    report = pd.DataFrame(
-        [(gene, reason) for reason, lost in reasons.items() for gene in pd.unique(lost)],
-        columns=["gene", "reason"],
-    ).drop_duplicates("gene", ignore_index=True)
+    lost: dict[str, str] = {}  # gene to its first reason
+    for reason, names in reasons.items():
+        lost |= {name: reason for name in names if name not in lost}
+    rows = [*lost.items(), *((name, "no name") for name in nameless)]
+    report = pd.DataFrame(rows, columns=["gene", "reason"])
     joined = genes[~genes["name"].isin(report["gene"])].reset_index(drop=True)
     if joined.empty:
         counts = "; ".join(f"{r}: {n}" for r, n in report["reason"].value_counts().items())
@@ -94,6 +96,10 @@ def join_expression(
             f"No gene has an expression ({counts}); wanted the same names in both tables."
         )
     return joined.assign(expression=values.loc[joined["name"]].to_numpy(np.float64)), report
+
+
+def _is_empty(names: pd.Series) -> pd.Series:
+    return names.isna() | (names.astype(str).str.strip() == "")
 
 
 class Promoters(NamedTuple):
@@ -119,8 +125,8 @@ class Promoters(NamedTuple):
 
 def load_promoters(
     fasta: Fasta | str | Path,
-    genes: pd.DataFrame | str | Path,
-    expression: pd.DataFrame | str | Path,
+    genes: Source,
+    expression: Source,
     *,
     length: int = 2000,
     max_n: float = 0.1,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tssbook.data.fasta import known
+from tssbook.data.tables import known
 
 __all__ = ["Split", "split_at_random", "split_by_block", "split_by_chromosome"]
 

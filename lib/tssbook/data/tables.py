@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,7 +19,16 @@ import pandas as pd
 
 from tssbook.files import compression
 
-__all__ = ["NoIntervals", "lines", "read_bed", "read_table", "read_tss", "require"]
+__all__ = [
+    "NoIntervals",
+    "Source",
+    "known",
+    "lines",
+    "read_bed",
+    "read_table",
+    "read_tss",
+    "require",
+]
 
 Source: TypeAlias = pd.DataFrame | str | Path
 
@@ -57,9 +66,7 @@ def read_bed(source: Source) -> pd.DataFrame:
     require(table, ["chrom", "start", "end"], source)
     if table.empty:
         raise NoIntervals(f"{_name(source)} has no intervals; wanted one or more.")
-    table = _with_positions(table, ["start", "end"], source)
-    wrong = table["end"] <= table["start"]
-    _refuse(wrong, table, ["start", "end"], "an end after the start", source)
+    table = _with_intervals(table, source)
     if "strand" in table:
         wrong = ~table["strand"].isin(["+", "-", "."])
         _refuse(wrong, table, ["strand"], "'+', '-' or '.'", source)
@@ -96,8 +103,8 @@ def read_tss(source: Source) -> pd.DataFrame:
     _refuse(wrong, table, ["strand"], "'+' or '-'", source)
     if places == ["tss"]:
         table = _with_positions(table, places, source)
-    elif not table.empty:
-        table = read_bed(table)
+    else:
+        table = _with_intervals(table, source)
         table["tss"] = np.where(table["strand"] == "-", table["end"] - 1, table["start"])
     kept = [name for name in ("chrom", "tss", "strand", "name") if name in table]
     return _numbered(table[kept], source)
@@ -153,6 +160,16 @@ def require(table: pd.DataFrame, columns: Sequence[str], source: Source | None =
             f"{_name(source)} has no column {missing[0]!r}: it has {', '.join(map(str, table))}; "
             f"wanted {', '.join(columns)}."
         )
+
+
+def known(name: str, names: Iterable[str]) -> str:
+    """Say which names there are, for a sentence about one that is not among them."""
+    names = list(names)
+    other = name.removeprefix("chr") if name.startswith("chr") else f"chr{name}"
+    if other in names:
+        return f"it is called {other!r} there, so write all names in one way, with or without 'chr'"
+    more = ", ..." if len(names) > 5 else ""
+    return f"it has {', '.join(names[:5])}{more}"
 
 
 def lines(path: str | Path) -> Iterator[tuple[int, str]]:
@@ -224,6 +241,14 @@ def _with_positions(table: pd.DataFrame, columns: Sequence[str], source: Source)
         wrong = ~table[column].astype(str).str.fullmatch(r"[0-9]{1,15}(\.0)?")
         _refuse(wrong, table, [column], "a whole number of 0 or more", source)
     return table.assign(**{c: pd.to_numeric(table[c]).astype("int64") for c in columns})
+
+
+def _with_intervals(table: pd.DataFrame, source: Source) -> pd.DataFrame:
+    """Make whole numbers of starts and ends, and refuse an interval without a base."""
+    table = _with_positions(table, ["start", "end"], source)
+    wrong = table["end"] <= table["start"]
+    _refuse(wrong, table, ["start", "end"], "an end after the start", source)
+    return table
 
 
 def _refuse(

@@ -12,15 +12,15 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.blacklists import Blacklist
 from tssbook.data.fasta import Fasta
-from tssbook.data.genome import locus_windows, padding, read_windows
+from tssbook.data.genome import locus_windows, read_windows
 from tssbook.data.store import Store, Writer, is_complete, open_store
+from tssbook.data.tables import Source
 
 __all__ = ["TRACKS", "build_tracks"]
 
@@ -29,6 +29,7 @@ TRACKS = (
     "PRO-cap-", "GRO-cap-", "RAMPAGE-", "ENCODE CAGE-", "CAGE-",
 )  # fmt: skip
 _ROWS = 256  # loci in memory at a time while building
+_LOCI = ["chrom", "tss", "strand", "start", "end", "padded", "blacklisted"]
 _VERSION = 1  # goes up when the same files give other arrays
 
 
@@ -36,7 +37,7 @@ def build_tracks(
     folder: str | Path,
     fasta: Fasta | str | Path,
     bigwigs: BigWigs | Sequence[str | Path],
-    loci: pd.DataFrame | str | Path,
+    loci: Source,
     *,
     length: int = 4650,
     blacklists: Sequence[Blacklist] = (),
@@ -82,21 +83,17 @@ def build_tracks(
     if is_complete(folder, made_from):
         return open_store(folder)
     shapes = {"sequences": ((length,), "uint8"), "tracks": ((len(bigwigs), length), "float32")}
-    writer = Writer(folder, len(around), shapes, made_from)
-    with tqdm(
-        total=len(around), initial=writer.done, unit=" loci", disable=not progress
-    ) as progress_bar:
+    files = {"file": [path.name for path in bigwigs.paths], "negative": bigwigs.negative}
+    with (
+        Writer(folder, len(around), shapes, made_from) as writer,
+        tqdm(total=len(around), initial=writer.done, unit=" loci", disable=not progress) as bar,
+    ):
         while writer.done < len(around):
             some = around.iloc[writer.done : writer.done + _ROWS]
             codes, tracks = read_windows(fasta, bigwigs, some, blacklists)
             writer.write(writer.done, sequences=codes, tracks=tracks)
-            progress_bar.update(len(some))
-    return writer.finish(
-        loci=_table(fasta, around, length, blacklists),
-        tracks=pd.DataFrame(
-            {"file": [path.name for path in bigwigs.paths], "negative": bigwigs.negative}
-        ),
-    )
+            bar.update(len(some))
+        return writer.finish(loci=around[_LOCI], tracks=pd.DataFrame(files))
 
 
 def _description(
@@ -115,7 +112,7 @@ def _description(
             [path.name, path.stat().st_size, summary.total]
             for path, summary in zip(bigwigs.paths, bigwigs.summaries, strict=True)
         ],
-        "loci": _digest(around),
+        "loci": _digest(around[["chrom", "start", "end", "strand"]]),
         "blacklists": [
             [_digest(b.intervals), b.tracks, b.replace_by, b.factor] for b in blacklists
         ],
@@ -124,21 +121,3 @@ def _description(
 
 def _digest(table: pd.DataFrame) -> str:
     return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
-
-
-def _table(
-    fasta: Fasta, around: pd.DataFrame, length: int, blacklists: Sequence[Blacklist]
-) -> pd.DataFrame:
-    chroms, starts = around["chrom"], around["start"]
-    counts = [blacklist.counts(chroms, starts, length) for blacklist in blacklists]
-    return pd.DataFrame(
-        {
-            "chrom": chroms,
-            "tss": starts + length // 2 - (around["strand"] == "-"),
-            "strand": around["strand"],
-            "start": starts,
-            "end": around["end"],
-            "padded": padding(fasta, around),
-            "blacklisted": np.sum(counts, axis=0, dtype=np.int64) if counts else 0,
-        }
-    )

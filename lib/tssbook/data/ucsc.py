@@ -22,7 +22,12 @@ _TIMEOUT = 30.0  # seconds without a byte
 
 
 def fetch_sequence(
-    chrom: str, start: int, end: int, *, assembly: str = "hg38", fasta: str | Path | None = None
+    chrom: str,
+    start: int,
+    end: int,
+    *,
+    assembly: str = "hg38",
+    fasta: Fasta | str | Path | None = None,
 ) -> str:
     """Return the + strand of an interval.
 
@@ -34,9 +39,9 @@ def fetch_sequence(
         0-based and half-open.
     assembly : str, default "hg38"
         UCSC's name of the genome.
-    fasta : str or Path, optional
-        FASTA file of the genome. Without it UCSC's sequence API is asked, and its answer is kept
-        in the data folder.
+    fasta : Fasta, str or Path, optional
+        FASTA file of the genome, opened or not. Without it UCSC's sequence API is asked, and its
+        answer is kept in the data folder.
 
     Returns
     -------
@@ -53,7 +58,7 @@ def fetch_sequence(
     if not 0 <= start < end:
         raise ValueError(f"The interval is {chrom}:{start}-{end}; wanted 0 <= start < end.")
     if fasta is not None:
-        return Fasta(fasta).letters(chrom, start, end)
+        return Fasta.of(fasta).letters(chrom, start, end)
     for name in (assembly, chrom):  # they become part of an address and of a file's name
         if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
             raise ValueError(f"{name!r} is no name of an assembly or chromosome, such as 'hg38'.")

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from tssbook.data.fasta import Fasta, known
+from tssbook.data.fasta import Fasta
 from tssbook.data.genome import padding
-from tssbook.data.tables import lines
+from tssbook.data.tables import known, lines
 from tssbook.files import written_whole
 from tssbook.interpret.heads import two_heads
 from tssbook.metrics import jsd

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tssbook.sequence import reverse_complement_codes
 from tssbook.simulator.rates import scan
 from tssbook.simulator.rules import INITIATOR, INITIATOR_A, MOTIFS, truth
 
@@ -227,7 +228,7 @@ def _plant(
                 away = placement.distance + placement.spread * rng.standard_normal(n)
                 forward = plus ^ (placement.either_strand & (rng.integers(0, 2, n) == 1))
                 site = pool[rng.integers(0, len(pool), n)]
-                site = np.where(forward[:, None], site, 3 - site[:, ::-1])
+                site = np.where(forward[:, None], site, reverse_complement_codes(site))
                 centre = tss + np.where(plus, 1, -1) * np.round(away).astype(np.int64)
                 start = centre - np.where(forward, anchor, pool.shape[1] - 1 - anchor)
                 planted = _write_where_free(codes, taken, start, site, waiting)
@@ -265,7 +266,7 @@ def _plant_initiators(
     ends /= ends[-1]
     width = INITIATOR.shape[1]
     site = (rng.random((len(tss), 1, width)) >= ends[:3]).sum(1).astype(np.uint8)
-    site = np.where(plus[:, None], site, 3 - site[:, ::-1])
+    site = np.where(plus[:, None], site, reverse_complement_codes(site))
     start = tss - np.where(plus, INITIATOR_A, width - 1 - INITIATOR_A)
     _write_where_free(codes, taken, start, site, rng.random(len(tss)) < chance)
 
@@ -316,7 +317,7 @@ def _insert_repeats(rng: np.random.Generator, codes: np.ndarray, taken: np.ndarr
     mappable = np.ones((n, length), bool)
     for row in np.nonzero(rng.random(n) < 0.2)[0]:
         repeat = _repeats()[rng.integers(4)]
-        repeat = 3 - repeat[::-1] if rng.integers(2) else repeat
+        repeat = reverse_complement_codes(repeat) if rng.integers(2) else repeat
         changed = rng.random(len(repeat)) < 0.02
         repeat = (repeat + changed * rng.integers(1, 4, len(repeat), np.uint8)) & 3
         start = int(rng.integers(0, length - len(repeat)))

@@ -16,6 +16,7 @@ import pandas as pd
 
 from tssbook.data.peaks import JITTER, LENGTH, Windows
 from tssbook.data.tracks import TRACKS
+from tssbook.sequence import reverse_complement_codes
 from tssbook.simulator.rates import RATE_BITS, whole_rates
 from tssbook.simulator.rules import MOTIFS, truth
 from tssbook.simulator.simulation import simulate
@@ -164,4 +165,4 @@ def _place(rng: np.random.Generator, n_loci: int, length: int) -> pd.DataFrame:
 def _copy(rng: np.random.Generator, strand: str, age: str) -> np.ndarray:
     changed = rng.random(_LENGTH) < _CHANGED[age]
     copy = (element() + changed * rng.integers(1, 4, _LENGTH, np.uint8)) & 3
-    return copy if strand == "+" else 3 - copy[::-1]
+    return copy if strand == "+" else reverse_complement_codes(copy)

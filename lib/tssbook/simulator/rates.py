@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from tssbook.data.tracks import TRACKS
+from tssbook.sequence import require_codes, reverse_complement_codes
 from tssbook.simulator.rules import (
     INITIATOR,
     INITIATOR_A,
@@ -157,7 +158,7 @@ def whole_rates(
 def _without_motifs(codes: np.ndarray, tracks: slice, lo: int, hi: int) -> Iterator[np.ndarray]:
     """Yield for each sequence softplus's argument from bias and initiator, ``(T, hi - lo)``."""
     forward = _initiator(codes)[:, lo:hi]
-    backward = _initiator(_complement(codes)[:, ::-1])[:, ::-1][:, lo:hi]
+    backward = _initiator(reverse_complement_codes(codes))[:, ::-1][:, lo:hi]
     bias = np.round(truth().bias * UNIT).astype(np.int32)[tracks, None]
     gain = np.round(truth().initiator_gain * UNIT).astype(np.int32)[tracks, None]
     plus = np.arange(len(TRACKS))[tracks, None] < len(TRACKS) // 2
@@ -271,17 +272,8 @@ def _initiator(codes: np.ndarray) -> np.ndarray:
     return total
 
 
-def _complement(codes: np.ndarray) -> np.ndarray:
-    return np.where(codes < 4, 3 - codes, codes).astype(np.uint8)
-
-
 def _checked(codes: np.ndarray) -> np.ndarray:
-    codes = np.asarray(codes)
-    if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] < 20:
-        raise ValueError(
-            f"codes are {codes.dtype} of shape {codes.shape}; wanted uint8 (N, L) with L of at "
-            "least 20: call sequence.codes first."
-        )
+    require_codes(codes, shortest=20)
     if codes.size and codes.max() > 4:
         raise ValueError(f"codes hold {codes.max()}; wanted A 0, C 1, G 2, T 3, N 4.")
     return codes

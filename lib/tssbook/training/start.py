@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from tssbook.sequence import ALPHABET, one_hot
+from tssbook.sequence import ALPHABET, one_hot, require_codes, reverse_complement_codes
 
 __all__ = ["enriched_words", "start_from_words"]
 
@@ -48,14 +48,13 @@ def enriched_words(codes: np.ndarray, number: int, *, width: int = 8) -> pd.Data
     Raises
     ------
     ValueError
-        If a number is out of range, or the sequences are shorter than a word.
+        If a number is out of range, or the codes are no ``(N, L)`` uint8 or shorter than a word.
     """
     if not 3 <= width <= _LONGEST or number < 1:
         raise ValueError(
             f"width is {width} and number {number}; wanted 3 to {_LONGEST}, and 1 or more."
         )
-    if codes.ndim != 2 or codes.shape[1] < width:
-        raise ValueError(f"codes is {codes.shape}; wanted (N, L) with L at least {width}.")
+    require_codes(codes, shortest=width)
     observed, pairs = (_counts(codes, w) for w in (width, 2))
     first = pairs.reshape(4, 4).sum(1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -121,7 +120,7 @@ def _counts(codes: np.ndarray, width: int) -> np.ndarray:
     """Count all words on both strands, ``(4 ** width,)``."""
     counts = np.zeros(4**width)
     places = codes.shape[1] - width + 1
-    for strand in (codes, np.where(codes > 3, 4, 3 - codes)[:, ::-1]):
+    for strand in (codes, reverse_complement_codes(codes)):
         word = np.zeros((len(codes), places), np.int32)
         known = np.ones(word.shape, bool)
         for i in range(width):
@@ -134,7 +133,7 @@ def _counts(codes: np.ndarray, width: int) -> np.ndarray:
 
 def _alike(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two words agree in all but two letters, on either strand, moved a little."""
-    for strand in (other, 3 - other[::-1]):
+    for strand in (other, reverse_complement_codes(other)):
         for shift in _SHIFTS:
             a, b = one[max(shift, 0) :], strand[max(-shift, 0) :]
             n = min(len(a), len(b))
