@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -12,7 +13,14 @@ from hypothesis import strategies as st
 
 from tests.support import refusal
 from tssbook import sequence
-from tssbook.sequence import codes, decode, one_hot, require_sequences, reverse_complement
+from tssbook.sequence import (
+    codes,
+    decode,
+    one_hot,
+    require_codes,
+    require_sequences,
+    reverse_complement,
+)
 
 
 @pytest.fixture(params=[one_hot, codes], ids=["one_hot", "codes"])
@@ -209,3 +217,28 @@ def test_an_n_where_bases_are_asked_for():
     require_sequences(x, one_hot=True)
     message = refusal(lambda: require_sequences(x, bases=True))
     assert re.search("N at position 2 of sequence 1 .*wanted A, C, G and T", message)
+
+
+# --- the one check of codes -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (np.zeros((2, 9)), "float64 (2, 9)"),
+        (np.zeros(9, np.uint8), "uint8 (9,)"),
+        (np.zeros((2, 4, 9), np.uint8), "uint8 (2, 4, 9)"),
+        (np.zeros((2, 7), np.uint8), "uint8 (2, 7)"),
+    ],
+    ids=["type", "one", "one-hot", "short"],
+)
+def test_what_is_no_codes(found, said):
+    require_codes(codes(["GATTACAN"]), shortest=8)
+    message = refusal(lambda: require_codes(found, shortest=8))
+    assert f"codes are {said}; wanted uint8 (N, L)" in message
+    assert "at least 8" in message
+
+
+def test_codes_that_are_no_array():
+    message = refusal(lambda: require_codes(["GATTACA"]), TypeError)
+    assert "codes is list; wanted an array" in message

@@ -242,9 +242,9 @@ def test_heights_are_reached(name):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        (np.zeros((2, 50)), "codes are float64 of shape (2, 50); wanted uint8 (N, L)"),
-        (np.zeros(50, np.uint8), "shape (50,)"),
-        (np.zeros((2, 4, 50), np.uint8), "shape (2, 4, 50)"),
+        (np.zeros((2, 50)), "codes are float64 (2, 50); wanted uint8 (N, L)"),
+        (np.zeros(50, np.uint8), "uint8 (50,)"),
+        (np.zeros((2, 4, 50), np.uint8), "uint8 (2, 4, 50)"),
         (np.zeros((2, 10), np.uint8), "at least 20"),
         (np.full((2, 50), 7, np.uint8), "codes hold 7"),
     ],

@@ -177,3 +177,21 @@ def test_arrays_that_do_not_go_together(change, found):
 def test_what_is_no_array():
     message = refusal(lambda: TrackBatches([[0]], [[[0]]], batch_size=1), TypeError)
     assert "TrackBatches got list; wanted arrays" in message
+
+
+def test_about_tells_settings_apart():
+    def about(tracks=TRACKS, **options):
+        return TrackBatches(CODES, tracks, **{"batch_size": 2, "seed": 1} | options).about
+
+    assert about(TRACKS.copy()) == about()
+    for options in ({"length": 6}, {"reverse_complement": True}, {"tracks": TRACKS + 1}):
+        ((name, _),) = set(about(**options).items()) - set(about().items())
+        assert name == ("content" if "tracks" in options else next(iter(options)))
+
+
+def test_about_is_the_same_for_arrays_on_disk(tmp_path):
+    np.save(tmp_path / "tracks.npy", TRACKS)
+    on_disk = np.load(tmp_path / "tracks.npy", mmap_mode="r")
+    assert (
+        len({TrackBatches(CODES, t, batch_size=2).about["content"] for t in (TRACKS, on_disk)}) == 1
+    )

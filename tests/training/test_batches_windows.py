@@ -132,8 +132,8 @@ def test_the_random_streams_stay_what_they_were():
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        ({"codes": np.zeros((20, W))}, r"codes float64 \(20, 2514\)"),
-        ({"codes": np.zeros(20, np.uint8)}, r"codes uint8 \(20,\)"),
+        ({"codes": np.zeros((20, W))}, r"codes are float64 \(20, 2514\)"),
+        ({"codes": np.zeros(20, np.uint8)}, r"codes are uint8 \(20,\)"),
         ({"reads": np.zeros((20, W))}, r"reads float64 \(20, 2514\)"),
         ({"mappable": np.ones((20, OUTPUT), bool)}, r"mappable bool \(20, 1000\)"),
         ({"mappable": np.ones((20, W))}, r"mappable float64 \(20, 2514\)"),
@@ -173,3 +173,13 @@ def test_windows_too_short():
 def test_numbers_out_of_range(wrong, found):
     with pytest.raises(ValueError, match=f"{found}.*; wanted"):
         WindowBatches(windows(), **({"batch_size": 2} | wrong))
+
+
+def test_about_tells_settings_apart():
+    def about(**options):
+        return WindowBatches(windows(), **{"batch_size": 4, "seed": 1} | options).about
+
+    assert about() == about()
+    for options in ({"length": 2000}, {"output": 500}, {"jitter": 100}):
+        ((name, _),) = set(about(**options).items()) - set(about().items())
+        assert name == next(iter(options))

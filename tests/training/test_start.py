@@ -50,7 +50,7 @@ def test_words_with_n_do_not_count():
     [
         (encoded("ACGTACGT"), {"number": 0}, "1 or more"),
         (encoded("ACGTACGT"), {"number": 1, "width": 11}, "3 to 10"),
-        (encoded("ACG"), {"number": 1}, "L at least 8"),
+        (encoded("ACG"), {"number": 1}, "L of at least 8"),
         (encoded("ACGTACGT")[0], {"number": 1}, r"\(8,\)"),
     ],
 )

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from mmap import mmap
 from typing import Any
 
@@ -15,15 +17,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tssbook.data.peaks import JITTER, LENGTH, OUTPUT, PEAKS_PER_BACKGROUND, Windows
-from tssbook.sequence import one_hot_codes
+from tssbook.data.peaks import JITTER, LENGTH, OUTPUT, Windows
+from tssbook.sequence import one_hot_codes, require_codes
 
-__all__ = ["Batches", "TrackBatches", "WindowBatches", "epoch_seed", "flip_half"]
+__all__ = ["Batches", "TrackBatches", "WindowBatches", "epoch_seed", "flip_half", "qualified_name"]
 
 Rows = Sequence[int] | np.ndarray | Tensor
 Transform = Callable[..., tuple[Tensor, ...]]
 
 _GATHERED_BYTES = 1 << 25  # so much is gathered at a time
+_PEAKS_PER_BACKGROUND = 7  # in an epoch of training
+_ROWS_OF_A_DIGEST = 16
 
 
 class Batches:
@@ -91,6 +95,31 @@ class Batches:
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
         return math.ceil(self.n_rows / self.batch_size)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What makes these batches what they are; two trainings on the same have the same.
+
+        The content is a digest of types, shapes and row numbers, and of what 16 rows hold: the
+        first, the last and some between.
+        """
+        return {
+            "class": qualified_name(type(self)),
+            "seed": self.seed,
+            "batch size": self.batch_size,
+            "number of rows": self.n_rows,
+            "transform": None if self.transform is None else qualified_name(self.transform),
+            "content": self._digest(),
+        }
+
+    def _digest(self) -> str:
+        places = np.linspace(0, len(self.rows) - 1, _ROWS_OF_A_DIGEST).astype(int)
+        rows = self.rows[np.unique(places)]
+        digest = hashlib.sha256(self.rows.numpy().tobytes())
+        for part in self.tensors:
+            digest.update(f"{part.dtype} {tuple(part.shape)}".encode())
+            digest.update(_bytes_of(part, rows))
+        return digest.hexdigest()[:16]
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose draws the next iteration has."""
@@ -174,10 +203,10 @@ class TrackBatches(Batches):
         **options: Any,
     ) -> None:
         super().__init__(codes, tracks, **options)
-        if codes.ndim != 2 or codes.dtype != np.uint8 or tracks.shape[2:] != codes.shape[1:]:
+        require_codes(codes)
+        if tracks.shape[2:] != codes.shape[1:]:
             raise ValueError(
-                f"codes are {codes.dtype} {codes.shape} and tracks {tracks.shape}; wanted uint8 "
-                "(N, L), one code for each base, and (N, T, L)."
+                f"codes are {codes.shape} and tracks {tracks.shape}; wanted (N, L) and (N, T, L)."
             )
         if reverse_complement and self.seed is None:
             raise ValueError("reverse_complement tosses coins, and seed is None; wanted a seed.")
@@ -188,8 +217,14 @@ class TrackBatches(Batches):
                 f"length is {length}; wanted as much cut from both ends of {whole} bases: an "
                 f"{'odd' if whole % 2 else 'even'} number up to {whole}."
             )
-        self.reverse_complement = reverse_complement
+        self.length, self.reverse_complement = length, reverse_complement
         self._middle = slice((whole - length) // 2, (whole + length) // 2)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """See :attr:`Batches.about`."""
+        own = {"length": self.length, "reverse_complement": self.reverse_complement}
+        return super().about | own
 
     def _draw(self, generator: torch.Generator | None) -> tuple[Tensor, ...]:
         (order,) = super()._draw(generator)
@@ -252,8 +287,8 @@ class WindowBatches(Batches):
                 f"jitter is {jitter}, length {length} and output {output}; wanted 0 or more, and "
                 "even numbers with output up to length."
             )
-        self._jitter = 0 if self.seed is None else jitter
-        _require_windows(windows, length + 2 * self._jitter)
+        self.jitter, self.length, self.output = 0 if self.seed is None else jitter, length, output
+        _require_windows(windows, length + 2 * self.jitter)
         self._read_places = np.arange(-length // 2, length // 2)
         self._asked_places = np.arange(-output // 2, output // 2)
         chosen = self.rows.numpy()
@@ -262,8 +297,14 @@ class WindowBatches(Batches):
             raise ValueError("No window is a peak; wanted peak to be True for at least one.")
         self._peaks, self._background = chosen[is_peak], chosen[~is_peak]
         if self.seed is not None:
-            n_background = min(len(self._peaks) // PEAKS_PER_BACKGROUND, len(self._background))
+            n_background = min(len(self._peaks) // _PEAKS_PER_BACKGROUND, len(self._background))
             self.n_rows = len(self._peaks) + n_background
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """See :attr:`Batches.about`."""
+        own = {"jitter": self.jitter, "length": self.length, "output": self.output}
+        return super().about | own
 
     def _draw(self, generator: torch.Generator | None) -> tuple[Tensor, ...]:
         if generator is None:
@@ -272,7 +313,7 @@ class WindowBatches(Batches):
         rng = np.random.default_rng(generator.initial_seed())
         drawn = rng.permutation(self._background)[: self.n_rows - len(self._peaks)]
         order = rng.permutation(np.concatenate([self._peaks, drawn]))
-        shift = rng.integers(-self._jitter, self._jitter + 1, self.n_rows)
+        shift = rng.integers(-self.jitter, self.jitter + 1, self.n_rows)
         turned = rng.random(self.n_rows) < 0.5
         return tuple(map(torch.from_numpy, (order, shift, turned)))
 
@@ -324,6 +365,14 @@ def epoch_seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1)
 
 
+def qualified_name(thing: Any) -> str:
+    """Return a name that tells functions and classes apart; of a ``partial`` its settings too."""
+    if isinstance(thing, partial):
+        return f"{qualified_name(thing.func)} with {thing.args} {thing.keywords}"
+    named = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
 def _turn(turned: Tensor, *parts: Tensor) -> None:
     """Replace rows by their other strand, in place: all axes but the first are flipped."""
     for part in parts:
@@ -346,22 +395,30 @@ def _checked_rows(rows: Rows | None, n: int) -> Tensor:
 
 
 def _require_windows(windows: Windows, width: int) -> None:
-    codes, _, mappable, peak = windows
-    (n, *_), found = codes.shape, codes.shape[-1]
-    shapes = [array.shape for array in windows]
-    types = [array.dtype for array in (codes, mappable, peak)]
-    if shapes != [(n, found), (n, 2, found), (n, found), (n,)] or types != [np.uint8, bool, bool]:
+    require_codes(windows.codes)
+    n, found = windows.codes.shape
+    shapes = [array.shape for array in windows[1:]]
+    types = [windows.mappable.dtype, windows.peak.dtype]
+    if shapes != [(n, 2, found), (n, found), (n,)] or types != [bool, bool]:
         names = zip(Windows._fields, windows, strict=True)
         said = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in names)
         raise ValueError(
-            f"The windows have {said}; wanted codes uint8 (N, W), reads (N, 2, W) with the + "
-            "strand first, mappable bool (N, W) and peak bool (N,)."
+            f"The windows have {said}; wanted codes (N, W), reads (N, 2, W) with the + strand "
+            "first, mappable bool (N, W) and peak bool (N,)."
         )
     if found < width or found % 2:
         raise ValueError(
             f"The windows are {found} bp wide; wanted an even number of {width} or more: what the "
             "model reads, and the jitter on both sides."
         )
+
+
+def _bytes_of(part: Tensor | np.ndarray, rows: Tensor) -> bytes:
+    """Return what rows of a tensor or an array hold, wherever it is."""
+    if isinstance(part, np.ndarray):
+        return _gathered(part, rows.numpy()).tobytes()
+    copy = part[rows.to(part.device)].detach().cpu().contiguous()
+    return copy.view(torch.uint8).numpy().tobytes()  # numpy lacks types such as bfloat16
 
 
 def _gathered(array: np.ndarray, rows: np.ndarray) -> np.ndarray:

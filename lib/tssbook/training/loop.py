@@ -16,7 +16,6 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
 
 from tssbook.training.batches import epoch_seed
@@ -39,10 +38,14 @@ class TrainingDiverged(ArithmeticError):
         The epochs finished before.
     """
 
-    def __init__(self, message: str, batch: tuple[Tensor, ...] | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        batch: tuple[Tensor, ...] | None = None,
+        history: pd.DataFrame | None = None,
+    ) -> None:
         super().__init__(message)
-        self.batch = batch
-        self.history = pd.DataFrame()
+        self.batch, self.history = batch, pd.DataFrame() if history is None else history
 
 
 def fit(
@@ -90,7 +93,8 @@ def fit(
         Stop after so many epochs without a better validation loss.
     state
         File in which the run is kept after each epoch. If it exists, the run goes on from
-        there, and on a CPU ends bit for bit where it would have ended without the break.
+        there, and on a CPU ends bit for bit where it would have ended without the break. All
+        other arguments must be those of the first time, but for ``epochs`` and ``patience``.
     device
         None takes CUDA, Apple's MPS or the CPU, the first there is; the model goes back to
         where it was at the end.
@@ -136,25 +140,22 @@ def fit(
     ...     torch.optim.SGD(model.parameters(), lr=0.01),
     ...     epochs=50, seed=17, patience=10, state="run.pt",
     ... )
-    >>> checkpoints.save(model, "my-model", metrics={"valid": history["valid_loss"].min()})
+    >>> save(model, "my-model", metrics={"valid": history["valid_loss"].min()})
     """
     if patience is not None and patience < 1:
         raise ValueError(f"patience is {patience}; wanted 1 epoch or more, or None.")
     with on_device(model, device) as place:
-        run = Run(model, optimizer, scheduler, seed, train, state)
-        run.resume(place)
+        run = Run(model, optimizer, scheduler, state)
+        run.resume(place, (train, valid), loss_terms, seed=seed, clip_norm=clip_norm)
         bar = tqdm(total=epochs, initial=run.epoch, disable=not progress, unit="epoch")
-        stopped = "finished"
         try:
-            while run.epoch < epochs:
-                if patience is not None and run.epochs_since_best() >= patience:
-                    stopped = "early"
-                    break
+            while run.epoch < epochs and not run.is_out_of(patience):
                 with _random_numbers_of(seed, run.epoch):
                     model.train()
                     trained = _Pass("training", train, run, place)
                     for x, *target in trained:
-                        loss = trained.loss(loss_terms(model, model(x), *target))
+                        terms = loss_terms(model, model(x), *target)
+                        loss = trained.add(terms)  # the sum of their means
                         optimizer.zero_grad()
                         loss.backward()
                         if clip_norm is not None:
@@ -165,24 +166,14 @@ def fit(
                     validated = _Pass("validation", valid, run, place)
                     with torch.no_grad():
                         for x, *target in validated:
-                            validated.loss(loss_terms(model, model(x), *target))
-                means = {"train": trained.means(), "valid": validated.means()}
-                run.rows.append(_row(run.epoch, means))
-                valid_loss = means["valid"]["loss"]
-                if valid_loss < run.best_loss:
-                    run.keep_weights()
-                if isinstance(scheduler, ReduceLROnPlateau):
-                    scheduler.step(valid_loss)
-                elif scheduler is not None:
-                    scheduler.step()
-                run.save()
-                bar.set_postfix(valid=f"{valid_loss:.4g}", refresh=False)
+                            terms = loss_terms(model, model(x), *target)
+                            validated.add(terms)
+                run.end_epoch(trained.means(), validated.means())
+                bar.set_postfix(valid=f"{validated.means()['loss']:.4g}", refresh=False)
                 bar.update()
+            stopped = "finished" if run.epoch >= epochs else "early"
         except KeyboardInterrupt:  # ends the training, not the program
             stopped = "interrupted"
-        except TrainingDiverged as error:
-            error.history = run.history("diverged")
-            raise
         finally:
             bar.close()
             model.load_state_dict(run.best_weights)
@@ -210,19 +201,16 @@ class _Pass:
                 "one (a generator is used up after the first epoch: pass a list)."
             )
 
-    def loss(self, terms: dict[str, Tensor]) -> Tensor:
-        """Add up the means of a batch's terms, and refuse a sum that is no number."""
-        means = [term.mean() for term in _checked_terms(terms).values()]
+    def add(self, terms: dict[str, Tensor]) -> Tensor:
+        """Return the loss, the sum of the terms' means; refuse one that is no number."""
+        means = torch.stack([term.mean() for term in _checked_terms(terms).values()])
+        loss = means.sum()
         # Read back once a batch: on a GPU each time waits for the device.
-        if len(means) == 1:
-            loss = means[0]
-            read = [loss.item()] * 2
-        else:
-            loss = torch.stack(means).sum()
-            read = torch.stack([loss, *means]).tolist()
+        read = torch.cat([loss[None], means]).tolist()
         values = dict(zip(("loss", *terms), read, strict=True))
         if not math.isfinite(values["loss"]):
-            raise TrainingDiverged(self._divergence(values), self.batch)
+            message = self._divergence(values)
+            raise TrainingDiverged(message, self.batch, self.run.history("diverged"))
         size = len(self.batch[0])
         self.n_examples += size
         for name, value in values.items():
@@ -248,12 +236,6 @@ def _placed(batch: Iterable[Tensor], device: torch.device) -> tuple[Tensor, ...]
     """Put a batch on the device. The one place that decides about types."""
     x, *target = (tensor.to(device) for tensor in batch)
     return x if x.is_floating_point() else x.float(), *target  # sequences may be stored as bytes
-
-
-def _row(epoch: int, means: dict[str, dict[str, float]]) -> dict[str, float]:
-    """Make a row of the history: ``epoch``, ``train_loss``, ``train_TERM``, ``valid_loss``, ..."""
-    columns = {f"{part}_{name}": v for part, values in means.items() for name, v in values.items()}
-    return {"epoch": epoch, **columns}
 
 
 @contextmanager

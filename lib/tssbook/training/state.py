@@ -5,17 +5,22 @@ from __future__ import annotations
 import copy
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from operator import length_hint
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from tssbook.files import write_whole
+from tssbook.training.batches import qualified_name
 
 __all__ = ["Run"]
+
+_FORMAT = 2  # of the file
 
 
 class Run:
@@ -23,7 +28,7 @@ class Run:
 
     Parameters
     ----------
-    model, optimizer, scheduler, seed, train, state
+    model, optimizer, scheduler, state
         As of :func:`tssbook.training.loop.fit`.
 
     Attributes
@@ -43,19 +48,15 @@ class Run:
         model: nn.Module,
         optimizer: Any,
         scheduler: Any | None,
-        seed: int,
-        train: Iterable,
         state: str | Path | None,
     ) -> None:
         self.model, self.optimizer, self.scheduler = model, optimizer, scheduler
         self.path = None if state is None else Path(state)
-        self.about = _describe(model, optimizer, scheduler, seed, train)
+        self.about: dict[str, str] = {}
         self.rows: list[dict[str, float]] = []
         self.step = 0
         self.best_epoch: int | None = None
         self.best_weights = copy.deepcopy(model.state_dict())
-        if self.path is not None:
-            _require_repeatable(train)
 
     @property
     def epoch(self) -> int:
@@ -67,14 +68,31 @@ class Run:
         """The lowest validation loss so far; infinite before the first epoch."""
         return math.inf if self.best_epoch is None else self.rows[self.best_epoch]["valid_loss"]
 
-    def keep_weights(self) -> None:
-        """Remember the model's weights as those of the best epoch, the last in ``rows``."""
-        weights = copy.deepcopy(self.model.state_dict())
-        self.best_weights, self.best_epoch = weights, self.epoch - 1  # both or, at Ctrl-C, neither
+    def is_out_of(self, patience: int | None) -> bool:
+        """Whether as many epochs as ``patience`` have passed since the best one."""
+        if patience is None or self.best_epoch is None:
+            return False
+        return self.epoch - 1 - self.best_epoch >= patience
 
-    def epochs_since_best(self) -> int:
-        """Count the epochs since the best one."""
-        return 0 if self.best_epoch is None else self.epoch - 1 - self.best_epoch
+    def end_epoch(self, trained: dict[str, float], validated: dict[str, float]) -> None:
+        """Add an epoch's means to the history, keep its weights if best, step the scheduler; save.
+
+        Parameters
+        ----------
+        trained, validated
+            ``loss`` and each term, means over the examples.
+        """
+        row = {f"train_{name}": mean for name, mean in trained.items()}
+        row |= {f"valid_{name}": mean for name, mean in validated.items()}
+        self.rows.append({"epoch": self.epoch, **row})
+        if validated["loss"] < self.best_loss:
+            weights = copy.deepcopy(self.model.state_dict())
+            self.best_weights, self.best_epoch = weights, self.epoch - 1  # both, or at Ctrl-C none
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(validated["loss"])
+        elif self.scheduler is not None:
+            self.scheduler.step()
+        self.save()
 
     def history(self, stopped: str) -> pd.DataFrame:
         """Return the rows so far as a table."""
@@ -87,6 +105,7 @@ class Run:
         if self.path is None:
             return
         content = {
+            "format": _FORMAT,
             "about": self.about,
             "model": self.model.state_dict(),
             "best_weights": self.best_weights,
@@ -101,15 +120,38 @@ class Run:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole({self.path: buffer.getvalue()})
 
-    def resume(self, device: torch.device) -> None:
+    def resume(
+        self,
+        device: torch.device,
+        data: tuple[Iterable, Iterable],
+        loss_terms: Callable,
+        *,
+        seed: int,
+        clip_norm: float | None,
+    ) -> None:
         """Take up the run that is kept in its file, if there is one.
+
+        Parameters
+        ----------
+        device
+            Where the tensors of the file go.
+        data
+            The training and the validation data; what makes a training one with that in the
+            file, as do the other arguments.
+        loss_terms, seed, clip_norm
+            As of :func:`tssbook.training.loop.fit`.
 
         Raises
         ------
         ValueError
-            If the file is no whole state, or that of another training.
+            If the training data cannot be repeated after a break, or the file is no whole state,
+            in another format, or that of another training.
         """
-        if self.path is None or not self.path.exists():
+        if self.path is None:
+            return
+        _require_repeatable(data[0])
+        self.about = self._describe(data, loss_terms, seed, clip_norm)
+        if not self.path.exists():
             return
         raw = io.BytesIO(self.path.read_bytes())
         try:
@@ -120,6 +162,11 @@ class Run:
                 f"{self.path} is not the state of a training, or only a part of one "
                 f"({type(error).__name__}); delete it to start anew."
             ) from error
+        if content.get("format") != _FORMAT:
+            raise ValueError(
+                f"{self.path} was saved by another version of tssbook: its format is "
+                f"{content.get('format', 1)}, not {_FORMAT}; delete it to start anew."
+            )
         for name, value in self.about.items():
             if about.get(name) != value:
                 raise ValueError(
@@ -133,23 +180,34 @@ class Run:
         self.best_weights, self.best_epoch = content["best_weights"], content["best_epoch"]
         self.rows, self.step = content["rows"], content["step"]
 
-
-def _describe(
-    model: nn.Module, optimizer: Any, scheduler: Any, seed: int, train: Iterable
-) -> dict[str, Any]:
-    """Describe what must be the same at the start of two runs for them to be one."""
-    return {
-        "format": 1,
-        "model": type(model).__name__,
-        "shapes": str({name: tuple(t.shape) for name, t in model.state_dict().items()}),
-        "optimizer": type(optimizer).__name__,
-        "scheduler": type(scheduler).__name__,
-        # As the optimizer was made; a scheduler changes the rates of its groups, not these.
-        "optimizer settings": str(optimizer.defaults),
-        "seed": seed,
-        "batch size": getattr(train, "batch_size", None),
-        "number of rows": getattr(train, "n_rows", None),
-    }
+    def _describe(
+        self,
+        data: tuple[Iterable, Iterable],
+        loss_terms: Callable,
+        seed: int,
+        clip_norm: float | None,
+    ) -> dict[str, str]:
+        """Describe what must be the same at the start of two runs for them to be one."""
+        shapes = {name: tuple(t.shape) for name, t in self.model.state_dict().items()}
+        about = {
+            "model": type(self.model).__name__,
+            "shapes": shapes,
+            "optimizer": type(self.optimizer).__name__,
+            "scheduler": type(self.scheduler).__name__,
+            # As the optimizer was made; a scheduler changes the rates of its groups, not these.
+            "optimizer settings": self.optimizer.defaults,
+            "seed": seed,
+            "loss_terms": qualified_name(loss_terms),
+            "clip_norm": None if clip_norm is None else float(clip_norm),
+        }
+        for part, batches in zip(("training", "validation"), data, strict=True):
+            found = getattr(batches, "about", None) or {
+                "class": type(batches).__name__,
+                "batch size": getattr(batches, "batch_size", None),
+                "number of batches": length_hint(batches),
+            }
+            about |= {f"{name} of the {part} data": value for name, value in found.items()}
+        return {name: str(value) for name, value in about.items()}
 
 
 def _require_repeatable(train: Iterable) -> None:
