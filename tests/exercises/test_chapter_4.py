@@ -97,7 +97,7 @@ def test_strand_softmax_not_attempted():
     ],
 )
 def test_strand_softmax_half_done(answers, missing):
-    shown = f"Not attempted yet: right so far; still to come: {missing}."
+    shown = f"Not yet: right so far; still to come: {missing}."
     assert repr(check_1(**answers)) == shown
 
 
@@ -134,21 +134,10 @@ NAN = np.full((3, 2, 3), np.nan)
         (EACH.reshape(3, 6), "per_strand is (3, 6); wanted (3, 2, 3), the shape of the logits."),
         (BOTH, "per_strand is one softmax over both strands; wanted each strand alone"),
         (WEIGHTS / WEIGHTS.sum(1, keepdims=True), "is a softmax over the two strands at each ba"),
-        (WEIGHTS / WEIGHTS.sum(0), "per_strand is a softmax over the loci; wanted over the bases"),
         (np.log(EACH), "per_strand holds logarithms; take softmax, not log_softmax."),
-        (np.log(BOTH), "per_strand holds logarithms, and of one softmax over both strands"),
-        (EACH / 2, "per_strand is halved; wanted a sum of 1 for each strand"),
-        (LOGITS, "per_strand is the logits as they are."),
-        (EACH[..., ::-1], "each strand sums to 1, but these are not the softmax of the logits."),
-        (
-            EACH * [[[1], [2]], [[3], [1]], [[1], [1]]],
-            "the + strand of locus 1 sums to 3; wanted 1.",
-        ),
-        (
-            EACH * [[[1], [4]], [[3], [1]], [[1], [1]]],
-            "the - strand of locus 0 sums to 4; wanted 1.",
-        ),
-        (NAN, "the + strand of locus 0 sums to nan; wanted 1."),
+        (EACH[..., ::-1], "wanted the softmax(-1) of the logits."),
+        (EACH + 2 * (EACH == 0.25), "per_strand[0, 0, 0] is 2.25, and should be 0.25;"),
+        (NAN, "per_strand[0, 0, 0] is nan, and should be 0.25;"),
     ],
 )
 def test_per_strand_mistakes(per_strand, message):
@@ -162,24 +151,15 @@ def test_per_strand_mistakes(per_strand, message):
         ("all", "plus_share is 'all'; wanted (3,), a number per locus"),
         (BOTH.sum(2), "plus_share is (3, 2); wanted (3,), a number per locus"),
         (EACH[:, 0].sum(-1), "plus_share is 1, the same for all loci, as after a softmax per str"),
-        (EACH[:, 0].sum(-1) / 2, "plus_share is 1/2, the same for all loci, as after a softmax"),
         (1 - SHARE, "plus_share is the share of the - strand; the + strand is [:, 0]."),
-        (BOTH[:, 0].mean(-1), "plus_share is a mean over the bases; wanted their sum."),
         (
             SHARE + 0.01 * np.eye(3)[1],
-            "the + strand of locus 1 has 0.910 in plus_share, and 0.900 by",
+            "plus_share[1] is 0.91, and should be 0.9: one softmax",
         ),
     ],
 )
 def test_plus_share_mistakes(plus_share, message):
     refused(check_1(plus_share=plus_share, distance=None), message)
-
-
-def test_plus_share_of_the_reads():
-    """4 of 16 reads and 15 of 16: locus 0 as predicted, locus 1 not."""
-    of_reads = np.array([4 / 16, 15 / 16])
-    verdict = strand_softmax(LOGITS[:2], READS[:2], None, of_reads, None)
-    refused(verdict, "plus_share is the + strand's share of the reads; wanted what the model says.")
 
 
 STRANDS = np.sqrt(divergences(BOTH, READS, 2))  # the same for EACH: both are divided by sums
@@ -199,28 +179,14 @@ STRANDS = np.sqrt(divergences(BOTH, READS, 2))  # the same for EACH: both are di
          "yours is that of 'each': are the two exchanged?"),
         ({"each": DISTANCE["both"]}, "yours is that of 'both': are the two exchanged?"),
         ({"each": (JSD["each"] ** 2).mean()}, "the distance is the root of the divergence."),
-        ({"each": DISTANCE["each"] ** 2}, "the distance is the root of the divergence."),
-        ({"each": (JSD["each"] ** 2).mean() / math.log(2)}, "is the root of the divergence."),
-        ({"each": DISTANCE["each"] / math.log(2) ** 0.5}, "wanted the natural logarithm, not that"),
         ({"both": STRANDS.mean()}, "yours is a mean over strands; flatten(1) both profiles first."),
         ({"each": STRANDS.mean()}, "yours is a mean over strands; flatten(1) both profiles first."),
-        ({"each": JSD["each"].sum() / 3}, "loci without reads count as 0; leave them out with nan"),
         ({"both": 0.7}, f"distance['both'] is 0.700, and these loci give {DISTANCE['both']:.3f}:"),
     ],
 )  # fmt: skip
 def test_distance_mistakes(distance, message):
     whole = isinstance(distance, dict) and distance and distance != {"both": 0.2}
     refused(check_1(distance=DISTANCE | distance if whole else distance), message)
-
-
-def test_a_strand_without_reads_is_left_out_by_locus_or_alone():
-    reads = READS.clone()
-    reads[1, 1] = 0
-    alone = np.sqrt(divergences(BOTH[:1], reads[:1], 2))[0]  # of locus 0
-    plus = np.sqrt(divergences(BOTH[1:2, :1], reads[1:2, :1], 2))[0, 0]
-    for value in (alone.mean(), (alone.sum() + plus) / 3):
-        verdict = strand_softmax(LOGITS, reads, None, None, {"both": value, "each": 0.1})
-        refused(verdict, "yours is a mean over strands")
 
 
 # --- exercise 2 -----------------------------------------------------------------------------
@@ -299,9 +265,9 @@ def with_n(x):
         (several(X), "designed is not one-hot"),
         (0.8 * X + 0.05, "designed is not one-hot"),
         (with_n(X), "designed has columns that are all zero (N); wanted bases."),
-        (X.clone(), "designed is the same as x; edit a copy, x.clone()."),
-        (reverse_complement(X), "is the reverse complement of x: its strands are swapped."),
-        (edited(EVEN, 7), "11 bases differ from x; wanted 10 at most: max_edits=10."),
+        (X.clone(), "0 bases differ from x; wanted 1 to 10: max_edits=10."),
+        (reverse_complement(X), "bases differ from x; wanted 1 to 10: max_edits=10."),
+        (edited(EVEN, 7), "11 bases differ from x; wanted 1 to 10: max_edits=10."),
         # 70 of 70 + 50, and 20 of 20 + 100
         (edited("AAAAATTTGGGGCCCCCCCC"), "has 58.3 % of the probability and the - strand 41.7 %;"),
         (edited("TTTTTTTTGGGGCCCCCCCC"), "the + strand has 16.7 % of the probability and the - s"),
@@ -411,17 +377,6 @@ def test_networks_mistakes(nets, message, share):
     refused(check_3(nets, share), message)
 
 
-def pooled(name, totals):
-    shares = window_shares(PROFILES[name])
-    return float(shares @ totals[: len(shares)] / totals.sum())
-
-
-def strand_shares(name):
-    profile = PROFILES[name]
-    profile = profile[profile.sum((1, 2)) > 0]
-    return (repeat(profile) / profile.sum(-1)).sum(-1)  # of 2
-
-
 @pytest.mark.parametrize(
     ("share", "message"),
     [
@@ -431,13 +386,7 @@ def strand_shares(name):
         (SHARES | {"truth": math.nan}, "share['truth'] is NaN: leave out windows without any rat"),
         ({name: 1 - share for name, share in SHARES.items()}, "yours is that of the mappable bas"),
         (SHARES | {"with mask": 1 - SHARES["with mask"]}, "yours is that of the mappable bases"),
-        (SHARES | {"truth": pooled("truth", TRUE.sum((1, 2)))}, "windows with more counts weigh"),
-        (SHARES | {"with mask": pooled("with mask", COUNTS)}, "windows with more counts weigh"),
-        (SHARES | {"with mask": strand_shares("with mask").mean() / 2}, "is normalised alone;"),
-        (SHARES | {"with mask": strand_shares("with mask").mean()}, "is normalised alone; take"),
-        (SHARES | {"truth": strand_shares("truth").mean() / 2}, "each strand is normalised alone"),
-        (SHARES | {"truth": 3 * SHARES["truth"]}, "yours is a sum over the windows; take the me"),
-        (SHARES | {"with mask": 4 * SHARES["with mask"]}, "yours is a sum over the windows;"),
+        (SHARES | {"truth": float(repeat(TRUE).sum() / TRUE.sum())}, "share in each window first"),
         (SHARES | {"with mask": SHARES["without mask"], "without mask": SHARES["with mask"]},
          "yours is that of 'without mask': are the two exchanged?"),
         (SHARES | {"without mask": SHARES["without mask"] + 0.01},
@@ -457,21 +406,17 @@ FLAT = ({}, {})
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "message"),
-    [
-        (UNSEEN, SEEN, "with it: are the two networks exchanged?"),
-        (UNSEEN, WEAKER, "whether only the loss of the one gets the mask."),
-        (SEEN, SEEN, "train longer, and look whether"),
-        # 5, 10, 2 and 3 of 20 bases are a quarter.
-        (FLAT, FLAT, "the numbers are right, but 25.0 % without the mask is not less than three "
-         "quarters of 25.0 % with it: both are what chance gives; are the networks trained?"),
-    ],
-)  # fmt: skip
-def test_right_numbers_without_the_effect(first, second, message):
+    ("first", "second"),
+    [(UNSEEN, SEEN), (UNSEEN, WEAKER), (SEEN, SEEN), (FLAT, FLAT)],
+    ids=["exchanged", "too little", "the same", "not trained"],
+)
+def test_right_numbers_without_the_effect(first, second):
     nets = {"with mask": letter_net(*first), "without mask": letter_net(*second, bias=2)}
     share = {
         "truth": SHARES["truth"],
         "with mask": window_shares(weights(first)).mean(),
         "without mask": window_shares(weights(second)).mean(),
     }
-    refused(check_3(nets, share), message)
+    unseen, seen = (f"{100 * share[name]:.1f} %" for name in ("without mask", "with mask"))
+    refused(check_3(nets, share), f"{unseen} without the mask is not less than three quarters of")
+    refused(check_3(nets, share), f"of {seen} with it: are the two networks exchanged")

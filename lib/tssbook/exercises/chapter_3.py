@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,7 +15,6 @@ from tssbook.exercises.verdict import (
     EMPTY,
     Fault,
     Verdict,
-    are_largest,
     array,
     check,
     finished,
@@ -25,13 +24,16 @@ from tssbook.exercises.verdict import (
     numbers,
     places,
     predicted,
+    require_function,
     require_keys,
+    require_largest,
     require_sequence,
     short,
+    worst,
 )
 from tssbook.metrics import pearson_r
 from tssbook.models.puffin import MARGIN, SimpleNet, loss_terms, to_counts
-from tssbook.sequence import one_hot
+from tssbook.sequence import decode, one_hot
 
 __all__ = ["TATA", "knockout", "mean_squares", "tata"]
 
@@ -84,8 +86,7 @@ def knockout(
     """
     if silenced is None:
         return EMPTY
-    if not callable(silenced):
-        raise Fault("silenced should be a function of a network and a filter's number.")
+    require_function("silenced", silenced, "a network and a filter's number")
     if not model.conv.weight[chosen].any():
         raise Fault(
             f"filter {chosen} of the network itself is 0. Run the cell that loads the network "
@@ -101,12 +102,17 @@ def knockout(
     }  # fmt: skip
     if changes is None:
         return finished(answers, str)
-    changes = _require_changes(changes, len(x))
+    advice = ": a row per locus, its positions added up with .sum(-1)"
+    changes = array("changes", changes, (len(x), len(TRACKS)), advice)
+    named = []
     if top_loci is not None:
-        _require_top_loci(changes, top_loci)
+        rows = places("top_loci", top_loci, _TOP, len(changes), ", rows of the test loci")
+        _require_top(rows, changes, lambda i: f"locus {i}")
+        named = rows.tolist()
     if top_track is not None:
-        _require_top_track(changes, top_track)
-    named = [] if top_loci is None else [int(i) for i in top_loci]
+        if not isinstance(top_track, str) or top_track not in TRACKS:
+            raise Fault(f"top_track is {short(top_track)}; wanted one of the names in TRACKS.")
+        _require_top(np.array([TRACKS.index(top_track)]), changes.T, lambda i: TRACKS[i])
     _require_same_changes(changes, model, mutant, x, named)
 
     def praise() -> str:
@@ -133,92 +139,40 @@ def _require_silenced(
     if not isinstance(mutant, nn.Module):
         raise Fault(f"silenced returns {short(mutant)}; wanted a network.")
 
-    @torch.no_grad()
-    def of_edited(edit: Callable[[SimpleNet], object]) -> Tensor:
+    level = float(nn.functional.silu(model.conv.bias[chosen].detach()))
+    other = chosen + len(model.conv.weight)
+    half = f"strand is silent: channels {chosen} and {other} of deconv are one filter."
+    silences: list[tuple[str, Callable[[SimpleNet], list[Tensor]]]] = [
+        ("", lambda net: [net.conv.weight[chosen], net.conv.bias[chosen]]),
+        ("the copy predicts the same as the network; nothing is silenced.", lambda net: []),
+        (
+            "the weights of the filter are 0 but its bias is not: instead of nothing, it says "
+            f"{level:.2g} at every position. Set the bias to 0 too.",
+            lambda net: [net.conv.weight[chosen]],
+        ),
+        (f"only the + {half}", lambda net: [net.deconv.weight[:, chosen]]),
+        (f"only the - {half}", lambda net: [net.deconv.weight[:, other]]),
+    ]
+
+    def without(parts: Callable[[SimpleNet], list[Tensor]]) -> Tensor:
         version = copy.deepcopy(model)
-        edit(version)
+        for part in parts(version):
+            part.data.zero_()
         return _predicted(version, x)
 
     matched(
         _predicted(mutant, x),
-        ((sentence, of_edited(edit)) for sentence, edit in _silencings(chosen, model)),
+        ((sentence, without(parts)) for sentence, parts in silences),
         "the copy differs from the network in something else than the chosen filter; set "
         f"conv.weight[{chosen}] and conv.bias[{chosen}] to 0, and nothing else.",
         atol=1e-4,
     )
 
 
-def _silencings(chosen: int, model: SimpleNet) -> list[tuple[str, Callable[[SimpleNet], object]]]:
-    """Return the right way, and the usual wrong ones with a sentence each."""
-    other = chosen + len(model.conv.weight)
-    level = float(nn.functional.silu(model.conv.bias[chosen].detach()))
-    half = "only the {} strand is silent: channels {} and {} of deconv are one filter."
-
-    def first_layer(net: SimpleNet) -> None:
-        net.conv.weight[chosen] = 0
-        net.conv.bias[chosen] = 0
-
-    ways: list[tuple[str, Callable[[SimpleNet], object]]] = [
-        ("", first_layer),
-        ("the copy predicts the same as the network; nothing is silenced.", lambda net: None),
-        (
-            "the weights of the filter are 0 but its bias is not: instead of nothing, it says "
-            f"{level:.2g} at every position. Set the bias to 0 too.",
-            lambda net: net.conv.weight[chosen].zero_(),
-        ),
-        (half.format("+", chosen, other), lambda net: net.deconv.weight[:, chosen].zero_()),
-        (half.format("-", chosen, other), lambda net: net.deconv.weight[:, other].zero_()),
-    ]
-    if chosen < len(TRACKS):
-        said = f"all effects on the track {TRACKS[chosen]} were set to 0; the filters are axis 1."
-        ways.append((said, lambda net: net.deconv.weight[chosen].zero_()))
-    return ways
-
-
-def _require_changes(given: object, n: int) -> np.ndarray:
-    found, wanted = numbers(given), (n, len(TRACKS))
-    summed = found is not None and found.shape[:2] == wanted
-    advice = ": add up the positions with .sum(-1)" if summed else ", a row per locus"
-    changes = array("changes", given, wanted, advice)
-    if not np.isfinite(changes).all():
-        raise Fault("there are NaN or infinite numbers in changes.")
-    return changes
-
-
-def _require_top_loci(changes: np.ndarray, given: object) -> None:
-    """Compare the loci with those of the reader's changes."""
-    chosen = places("top_loci", given, _TOP, len(changes), ", rows of the test loci")
-    size, total = np.abs(changes).sum(1), changes.sum(1)
-    missing = next((i for i in np.argsort(-size) if i not in chosen), 0)
-    least = chosen[size[chosen].argmin()]
-    matched(
-        chosen,
-        [
-            ("", size),
-            ("these are the largest rises; a fall matters as much: changes.abs().", total),
-            ("these are the largest falls; a rise matters as much: changes.abs().", -total),
-        ],
-        f"locus {missing} changes by {size[missing]:,.3g}, {least} only by {size[least]:,.3g}.",
-        same=are_largest,
-    )
-
-
-def _require_top_track(changes: np.ndarray, track: object) -> None:
-    """Compare the track with that of the reader's changes."""
-    if not isinstance(track, str) or track not in TRACKS:
-        raise Fault(f"top_track is {short(track)}; wanted one of the names in TRACKS.")
-    size, i = np.abs(changes).sum(0), TRACKS.index(track)
-    best = int(size.argmax())
-    pair = f"{track} changes by {size[i]:,.3g} in all and {TRACKS[best]} by {size[best]:,.3g}"
-    matched(
-        [i],
-        [
-            ("", size),
-            (f"{pair}; a fall matters as much as a rise: take changes.abs().", changes.sum(0)),
-        ],
-        f"{pair}: add up the absolute changes of all loci.",
-        same=are_largest,
-    )
+def _require_top(chosen: np.ndarray, changes: np.ndarray, name: Callable[[int], str]) -> None:
+    """Refuse rows of the reader's changes whose absolute sums are not the largest."""
+    ways = [("a fall matters as much as a rise: add up changes.abs().", changes.sum(1))]
+    require_largest(chosen, np.abs(changes).sum(1), ways, name, "add up changes.abs()")
 
 
 def _require_same_changes(
@@ -227,38 +181,22 @@ def _require_same_changes(
     """Compare the changes with those of a few loci, right and in the usual wrong ways."""
     rows = sorted({*range(min(_RECOMPUTED, len(x))), *named})
     before, after = (_predicted(net, x[rows]).double() for net in (model, mutant))
-
-    def change(of: Callable[[Tensor], Tensor]) -> Tensor:
-        return of(after) - of(before)
-
-    def reads(prediction: Tensor) -> Tensor:
-        return to_counts(prediction)[..., _INSIDE].sum(-1)
-
-    wanted, ratio = change(reads), reads(after) / reads(before)
-    logs = change(lambda p: p[..., _INSIDE].sum(-1))
-    of_logs = "these are changes of logarithms; bring both predictions to counts first: to_counts."
+    logs = after - before
+    reads = to_counts(after) - to_counts(before)
+    wanted = reads[..., _INSIDE].sum(-1)
     ways = [
         ("", wanted),
         ("the sign is the wrong way round: it is the copy minus the network.", -wanted),
-        ("the signs are lost; a motif can raise and lower: no abs() here.", wanted.abs()),
-        ("the margins are in it; leave MARGIN positions out at either end.",
-         change(lambda p: to_counts(p).sum(-1))),
-        ("these are means over the positions; wanted sums.",
-         wanted / (x.shape[-1] - 2 * MARGIN)),
-        (of_logs, logs),
-        (of_logs, logs / _LN10),
-        ("to_counts wants the network's own scale, ln(1 + count), not log10.",
-         change(lambda p: reads(p / _LN10))),
-        ("these are the reads without the filter; subtract those with it.", reads(after)),
-        ("these are ratios; wanted differences.", ratio),
-        ("these are logarithms of ratios; wanted differences.", ratio.log2()),
+        ("the margins are in it; leave MARGIN positions out at either end.", reads.sum(-1)),
+        ("these are means over the positions; wanted sums.", reads[..., _INSIDE].mean(-1)),
+        ("these are changes of logarithms; bring both predictions to counts first: to_counts.",
+         logs[..., _INSIDE].sum(-1)),
     ]  # fmt: skip
-    found = torch.from_numpy(given[rows])
-    worst = int((found - wanted).abs().sum(1).argmax())
-    t = int((found - wanted)[worst].abs().argmax())
+    found = given[rows]
+    i, t = np.unravel_index(np.abs(found - wanted.numpy()).argmax(), found.shape)
     otherwise = (
-        f"locus {rows[worst]} changes by {found[worst, t]:+,.3g} in {TRACKS[t]}, and the network "
-        f"says {wanted[worst, t]:+,.3g} reads."
+        f"locus {rows[i]} changes by {found[i, t]:+,.3g} in {TRACKS[t]}, and the network says "
+        f"{wanted[i, t]:+,.3g} reads."
     )
     matched(
         found,
@@ -298,8 +236,7 @@ def mean_squares(
     """
     if mse_terms is None:
         return EMPTY
-    if not callable(mse_terms):
-        raise Fault("mse_terms should be a function of model, prediction and target.")
+    require_function("mse_terms", mse_terms, "model, prediction and target")
     with torch.random.fork_rng(devices=[]):  # the reader's random numbers stay as they are
         torch.manual_seed(0)
         model = SimpleNet(1, 1)
@@ -331,66 +268,44 @@ def _require_terms(
     if not isinstance(given, Mapping):
         raise Fault(f"mse_terms returns {short(given)}; wanted a dict of terms by name.")
     kl = wanted.pop("profile")
-    new = [name for name in given if name not in wanted]
     for name, value in wanted.items():
-        if name not in given:
-            raise Fault(f"the term {name} is missing; only profile should go.")
-        same = isinstance(given[name], Tensor) and given[name].shape == value.shape
-        if not same or not torch.allclose(given[name], value):
+        found = numbers(given.get(name))
+        if found is None or found.shape != value.shape or not np.allclose(found, value.detach()):
             raise Fault(f"the term {name} is not as in loss_terms; only profile should change.")
+    new = [name for name in given if name not in wanted]
     if len(new) != 1:
-        more = "profile is still there; it should go" if "profile" in new else "wanted one new term"
-        raise Fault(f"besides the old terms there are {len(new)} ({', '.join(new)}): {more}.")
+        has = ", ".join(new) or "none"
+        raise Fault(f"besides the other terms there are {has}; wanted one, instead of profile.")
     advice = f" for {len(kl)} loci: average over tracks and positions only: .mean((1, 2))"
-    error = array(new[0], given[new[0]], kl.shape, advice)
-    _require_squares(new[0], error, kl, prediction, target)
+    name, error = new[0], array(new[0], given[new[0]], kl.shape, advice)
 
-
-def _require_squares(
-    name: str, given: np.ndarray, kl: Tensor, prediction: Tensor, target: Tensor
-) -> None:
     def squares(p: Tensor, t: Tensor) -> Tensor:
         return (p - t).square().mean((1, 2)).detach()
 
     p, t = prediction[..., _INSIDE], target[..., _INSIDE]
-    shares = [v / v.sum(-1, keepdim=True) for v in (p, t)]
-    wanted = squares(p / _LN10, t)
+    squared = squares(p / _LN10, t)
     ways = [
-        ("", wanted),
+        ("", squared),
         (f"{name} is still the KL divergence.", kl.detach()),
         (f"{name} takes the margins in; leave them out: [..., MARGIN:-MARGIN].",
          squares(prediction / _LN10, target)),
         (f"{name} compares ln with log10; divide the prediction by math.log(10).", squares(p, t)),
-        (f"{name} compares counts, on which a few loci are all that counts; stay with logarithms.",
-         squares(to_counts(p), 10**t - 1)),
-        (f"{name} compares tracks divided by their sums; take them as they are.",
-         squares(*shares)),
     ]  # fmt: skip
-    otherwise = f"{name} should be {wanted[0]:.4f} for a made-up locus and is {given[0]:.4f}."
-    ratio = given / wanted.numpy()
-    if np.allclose(ratio, ratio[0], rtol=1e-4):
-        otherwise = f"{name} is {ratio[0]:.3g} times the mean squared error; its weight is 1."
-    matched(given, ways, otherwise, rtol=1e-4, atol=0)
+    matched(error, ways, f"{worst(name, error, squared)}.", rtol=1e-4, atol=0)
 
 
 def _require_profile_r(
     given: Mapping[str, object], tracks: Mapping[str, Tensor], measured: Tensor
 ) -> None:
-    def r_along(dim: int) -> dict[str, float]:
-        return {k: float(pearson_r(track, measured, dim).nanmean()) for k, track in tracks.items()}
-
-    wanted, across = r_along(-1), r_along(0)
+    wanted = {name: float(pearson_r(track, measured).nanmean()) for name, track in tracks.items()}
     for name, other in (("KL", "MSE"), ("MSE", "KL")):
         why = "tracks without reads have no r; leave them out with nanmean()."
-        r = number(f"profile_r[{name!r}]", given[name], why_nan=why)
+        # A network that predicts the same everywhere has no r, and NaN is right.
+        why_nan = None if math.isnan(wanted[name]) else why
+        r = number(f"profile_r[{name!r}]", given[name], why_nan=why_nan)
         said = f"profile_r[{name!r}] is {r:.2f}, and the network gets {wanted[name]:.2f}"
-        ways = [
-            ("", wanted[name]),
-            (f"{said}; are KL and MSE swapped?", wanted[other]),
-            (f"{said}; yours compares loci, wanted positions: dim=-1.", across[name]),
-        ]
-        otherwise = f"{said} on these {len(measured)} loci, margins left out."
-        matched(r, ways, otherwise, atol=0.01)
+        ways = [("", wanted[name]), (f"{said}; are KL and MSE swapped?", wanted[other])]
+        matched(r, ways, f"{said} on these {len(measured)} loci, margins left out.", atol=0.01)
     if not wanted["KL"] > 0.1:
         raise Fault(
             f"KL has hardly learned (r = {wanted['KL']:.2f}); train for three epochs or more."
@@ -431,8 +346,7 @@ def tata(
     _require_silent(model, silent)
     answers = {"silent": silent, "with_tata": with_tata, "peaks": peaks}
     if with_tata is not None:
-        if not callable(with_tata):
-            raise Fault("with_tata should be a function of a sequence and a distance.")
+        require_function("with_tata", with_tata, "a sequence and a distance")
         if with_tata(silent.clone(), -30) is None:
             answers["with_tata"] = None
         else:
@@ -486,71 +400,42 @@ def _require_boxes(with_tata: Callable[[Tensor, int], Tensor], silent: Tensor) -
         if not torch.equal(own, silent):
             raise Fault("with_tata changes the sequence that it is given; change x.clone().")
         require_sequence("the result of with_tata", given, silent.shape)
-        if not torch.equal(given, _placed(silent, distance).to(given)):
-            raise Fault(_misplaced(given, silent, distance))
-
-
-def _misplaced(given: Tensor, silent: Tensor, distance: int) -> str:
-    """Say where the box stands instead."""
-    asked, middle = f"for the distance {distance}", silent.shape[2] // 2
-
-    def places(word: Tensor) -> Tensor:
-        score = given[0].float().unfold(1, len(TATA), 1).mul(word[:, None]).sum((0, 2))
-        return (score == len(TATA)).nonzero().flatten() - middle
-
-    box = one_hot([TATA])[0]
-    fits = places(box)
-    if not len(fits):
-        if len(places(box.flip(0, 1))):
-            return f"{asked} the box stands on the - strand; TATA is written as it should be read."
-        return f"{asked} there is no {TATA} in the sequence."
-    start, wanted = int(fits[(fits - distance).abs().argmin()]), distance - TATA.index("T")
-    slips = {
-        wanted: "and other bases were changed too",
-        distance: "its G stands where the first T should",
-        distance - len(TATA) + 1: "its last base stands where the first T should",
-        -distance - TATA.index("T"): "negative distances are upstream, to the left",
-        wanted + 2000 - middle: f"the TSS is at index L // 2 = {middle}, not at 2000",
-    }
-    if start in slips:
-        return f"{asked} the box begins at {start}: {slips[start]}."
-    return f"{asked} the box begins at {start}; wanted its G at {wanted} and its T at {distance}."
+        if torch.equal(given, _placed(silent, distance).to(given)):
+            continue
+        middle, text = silent.shape[2] // 2, decode(given[0])
+        begins = f"at {text.find(TATA) - middle}" if TATA in text else "nowhere"
+        raise Fault(
+            f"for the distance {distance} the box begins {begins}; wanted its G at "
+            f"{distance - TATA.index('T')} and its first T at {distance}, counted from the middle, "
+            f"L // 2 = {middle}, and all other bases as they were."
+        )
 
 
 def _require_peaks(model: SimpleNet, silent: Tensor, given: object) -> np.ndarray:
     distances = np.array(DISTANCES)
     advice = ", a place for each of the distances -60 to 20"
     peaks = array("peaks", given, distances.shape, advice)
-    tracks = _near(model, torch.cat([_placed(silent, int(d)) for d in distances]))
+    tracks = _near(model, torch.cat([_placed(silent, int(d)) for d in distances])).numpy()
     half = silent.shape[2] // 2
-    indices = "peaks are indices into {}; subtract {}."
-
-    def ways() -> Iterator[tuple[str, np.ndarray]]:
-        yield "", peaks
-        yield indices.format(f"the {2 * _NEAR} bases around the middle", _NEAR), peaks - _NEAR
-        yield indices.format("the sequence", half), peaks - half
-        inside = half - MARGIN
-        yield indices.format("what is left without margins", inside), peaks - inside
-        yield (
-            "peaks are counted from the box; add the distance to count from the middle.",
-            peaks + distances,
-        )
-
-    right = [_are_peaks(tracks[i : i + 1], peaks[i : i + 1]) for i in range(len(peaks))]
-    wrong = right.index(False) if False in right else 0
+    ways = [
+        ("", peaks),
+        (f"peaks are indices into the {2 * _NEAR} bases around the middle; subtract {_NEAR}.",
+         peaks - _NEAR),
+        (f"peaks are indices into the sequence; subtract {half}.", peaks - half),
+    ]  # fmt: skip
+    wrong = int(_are_peaks(tracks, peaks).argmin())
     best = int(tracks[wrong].argmax()) - _NEAR
     otherwise = (
         f"for the distance {distances[wrong]} you have {peaks[wrong]:.0f}; CAGE+, track 0, is "
         f"highest at {best} within {_NEAR} bases of the middle."
     )
-    matched(tracks, ways(), otherwise, same=_are_peaks)
+    matched(tracks, ways, otherwise, same=lambda tracks, way: _are_peaks(tracks, way).all())
     return peaks
 
 
-def _are_peaks(tracks: Tensor, peaks: np.ndarray) -> bool:
-    """Whether tracks ``(M, 200)`` are at their highest, or nearly, at these places."""
-    index = torch.from_numpy(peaks + _NEAR)
-    if ((index < 0) | (index >= tracks.shape[1]) | (index % 1 != 0)).any():
-        return False
-    there = tracks.gather(1, index.long()[:, None])[:, 0]
-    return bool((there >= tracks.amax(1) * (1 - 1e-3)).all())
+def _are_peaks(tracks: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """Whether tracks ``(M, 200)`` are at their highest, or nearly, at these places, ``(M,)``."""
+    index = peaks + _NEAR
+    inside = (index >= 0) & (index < tracks.shape[1]) & (index % 1 == 0)
+    there = tracks[np.arange(len(tracks)), np.where(inside, index, 0).astype(int)]
+    return inside & (there >= tracks.max(1) * (1 - 1e-3))

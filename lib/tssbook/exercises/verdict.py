@@ -23,7 +23,6 @@ __all__ = [
     "EMPTY",
     "Fault",
     "Verdict",
-    "are_largest",
     "array",
     "check",
     "finished",
@@ -33,9 +32,12 @@ __all__ = [
     "numbers",
     "places",
     "predicted",
+    "require_function",
     "require_keys",
+    "require_largest",
     "require_sequence",
     "short",
+    "worst",
 ]
 
 _P = ParamSpec("_P")
@@ -47,9 +49,9 @@ class Verdict(NamedTuple):
     Attributes
     ----------
     passed : bool or None
-        None if there was nothing to check yet.
+        None while a part of the answer is missing.
     message : str
-        One sentence for the reader.
+        One sentence for the reader; empty where nothing was attempted.
     """
 
     passed: bool | None
@@ -57,8 +59,9 @@ class Verdict(NamedTuple):
 
     def __repr__(self) -> str:
         """Return the mark and the message, which is what a notebook shows."""
-        mark = {True: "Passed", False: "Not yet", None: "Not attempted yet"}[self.passed]
-        return f"{mark}: {self.message}" if self.message else f"{mark}."
+        if not self.message:
+            return "Not attempted yet."
+        return f"{'Passed' if self.passed else 'Not yet'}: {self.message}"
 
 
 EMPTY = Verdict(None, "")
@@ -111,7 +114,8 @@ def matched(
     otherwise
         What to say where no way fits.
     same
-        Whether the answer is what a way gives; None compares numbers, up to ``rtol`` and ``atol``.
+        Whether the answer is what a way gives; None compares numbers, up to ``rtol`` and ``atol``,
+        and takes NaN for NaN.
 
     Raises
     ------
@@ -119,7 +123,8 @@ def matched(
         Unless the first way that fits is the right one.
     """
     for sentence, way in ways:
-        if same(found, way) if same else np.allclose(found, way, rtol=rtol, atol=atol):
+        fits = same(found, way) if same else np.allclose(found, way, rtol, atol, equal_nan=True)
+        if fits:
             if sentence:
                 raise Fault(sentence)
             return
@@ -169,20 +174,48 @@ def places(name: str, given: object, n: int, end: int, advice: str = "") -> np.n
     return found.astype(int)
 
 
-def are_largest(chosen: np.ndarray, values: np.ndarray | Tensor) -> bool:
-    """Whether the values at these places are as large as the largest ones."""
-    values = np.asarray(values)
-    return np.allclose(np.sort(values[chosen]), np.sort(values)[-len(chosen) :])
+def require_largest(
+    chosen: np.ndarray,
+    size: np.ndarray,
+    ways: Sequence[tuple[str, np.ndarray]],
+    name: Callable[[int], str],
+    advice: str,
+) -> None:
+    """Refuse places that do not have the largest sizes; the ways are other sizes, as in matched."""
+    missing = next((i for i in np.argsort(-size) if i not in chosen), 0)
+    least = chosen[size[chosen].argmin()]
+    matched(
+        chosen,
+        [("", size), *ways],
+        f"{name(missing)} changes by {size[missing]:,.3g}, and {name(least)} only by "
+        f"{size[least]:,.3g}: {advice}.",
+        same=lambda chosen, sizes: np.allclose(
+            np.sort(sizes[chosen]), np.sort(sizes)[-len(chosen) :]
+        ),
+    )
 
 
-def number(name: str, given: object, *, why_nan: str = "wanted one number.") -> float:
-    """Return an answer as a number; refuse text, arrays, and NaN, for which a reason is given."""
+def number(name: str, given: object, *, why_nan: str | None = "wanted one number.") -> float:
+    """Return an answer as a number; refuse text, arrays, and NaN unless its reason is None."""
     found = None if isinstance(given, str) else numbers(given)
     if found is None or found.shape != ():
         raise Fault(f"{name} is {short(given)}; wanted one number.")
-    if np.isnan(found):
+    if why_nan and np.isnan(found):
         raise Fault(f"{name} is NaN: {why_nan}")
     return float(found)
+
+
+def worst(name: str, found: np.ndarray, wanted: np.ndarray | Tensor) -> str:
+    """Name the element of an answer that is farthest from what it should be."""
+    wanted = np.asarray(wanted)
+    i = np.unravel_index(np.abs(found - wanted).argmax(), found.shape)
+    return f"{name}[{', '.join(map(str, i))}] is {found[i]:.4g}, and should be {wanted[i]:.4g}"
+
+
+def require_function(name: str, given: object, of: str) -> None:
+    """Refuse what cannot be called, and a network, which can."""
+    if not callable(given) or isinstance(given, nn.Module):
+        raise Fault(f"{name} is {short(given)}; wanted a function of {of}.")
 
 
 def require_keys(name: str, given: object, keys: Sequence[str]) -> None:
