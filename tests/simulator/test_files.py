@@ -8,12 +8,13 @@ import pyBigWig
 import pyfaidx
 import pytest
 
+from support import refusal
 from tssbook.data.genome import sequences, windows
 from tssbook.data.promoters import load_promoters
 from tssbook.data.tables import read_bed, read_tss
 from tssbook.data.tracks import TRACKS
 from tssbook.sequence import codes
-from tssbook.simulator import FILES, simulate, write_files
+from tssbook.simulator import FILES, files, simulate, write_files
 
 L = 4650
 
@@ -178,12 +179,24 @@ def test_without_reads_there_are_no_tracks(tmp_path):
     assert (folder / "genome.fa").exists()
 
 
-def test_what_an_interrupted_run_left_is_replaced(tmp_path):
+def test_of_two_calls_at_once_one_makes_the_folder(tmp_path, monkeypatch):
     few = simulate(3, seed=1, length=2000, tracks=False)
-    (tmp_path / "files.part").mkdir()
-    (tmp_path / "files.part" / "old").touch()
-    assert "old" not in [path.name for path in write_files(few, tmp_path / "files").iterdir()]
+    write_genome, made = files._write_genome, []
+
+    def meanwhile(*args):
+        if not made:  # a second call begins and ends while the first one writes
+            made.append(tmp_path / "files")
+            write_files(few, made[0])
+        write_genome(*args)
+
+    monkeypatch.setattr(files, "_write_genome", meanwhile)
+    message = refusal(lambda: write_files(few, tmp_path / "files"), FileExistsError)
+    assert str(tmp_path / "files") in message
+    assert "new folder" in message
     assert [path.name for path in tmp_path.iterdir()] == ["files"]
+    again = write_files(few, tmp_path / "again")
+    for path in made[0].iterdir():
+        assert path.read_bytes() == (again / path.name).read_bytes(), path.name
 
 
 def test_the_same_files_again(simulation, folder, tmp_path):

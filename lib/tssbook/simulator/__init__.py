@@ -9,8 +9,8 @@ from tssbook.simulator.files import FILES, write_files
 from tssbook.simulator.procap import ProcapLoci, peak_windows, procap_rates, simulate_procap
 from tssbook.simulator.rates import log_rate, rates, scan
 from tssbook.simulator.rules import MOTIFS, Truth, truth
-from tssbook.simulator.score import Simulation, noise_ceiling, recovery
-from tssbook.simulator.simulation import simulate
+from tssbook.simulator.score import noise_ceiling, recovery
+from tssbook.simulator.simulation import Simulation, simulate
 
 __all__ = [
     "FILES",

@@ -5,7 +5,7 @@ So the path from files to arrays runs, and is tested, without a download.
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from tssbook.data.tracks import TRACKS
-from tssbook.simulator.score import Simulation
+from tssbook.sequence import reverse_complement_codes
+from tssbook.simulator.simulation import SPACER, Simulation
 
-__all__ = ["FILES", "SPACER", "write_files"]
+__all__ = ["FILES", "write_files"]
 
-SPACER = 350  # bases between loci on a chromosome
 FILES = tuple(
     f"{track[:-1].replace(' ', '_')}_{'plus' if track[-1] == '+' else 'minus'}.bw"
     for track in TRACKS
@@ -62,18 +62,28 @@ def write_files(simulation: Simulation, folder: str | Path) -> Path:
     """
     folder = Path(folder)
     if folder.exists():
-        raise FileExistsError(f"{folder} exists; wanted the name of a new folder.")
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)  # left behind by a run that was interrupted
-    part.mkdir(parents=True)
-    layout = _layout(simulation)
-    artefacts = _inside(_artefacts(simulation), layout)
-    _write_tables(simulation, layout, artefacts, part)
-    _write_genome(simulation, layout, part)
-    if simulation.tracks is not None:
-        _write_bigwigs(simulation, layout, artefacts, part)
-    part.rename(folder)
+        raise _exists(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
+        part = Path(beside, "files")  # a folder of the usual mode; that around it is private
+        part.mkdir()
+        layout = _layout(simulation)
+        artefacts = _inside(_artefacts(simulation), layout)
+        _write_tables(simulation, layout, artefacts, part)
+        _write_genome(simulation, layout, part)
+        if simulation.tracks is not None:
+            _write_bigwigs(simulation, layout, artefacts, part)
+        try:
+            part.rename(folder)
+        except OSError as error:
+            if not folder.exists():
+                raise
+            raise _exists(folder) from error  # made meanwhile, by another call
     return folder
+
+
+def _exists(folder: Path) -> FileExistsError:
+    return FileExistsError(f"{folder} exists; wanted the name of a new folder.")
 
 
 def _layout(simulation: Simulation) -> dict[str, tuple[int, np.ndarray]]:
@@ -174,7 +184,7 @@ def _write_genome(simulation: Simulation, layout: dict, folder: Path) -> None:
             for row, place, inside in _placed(simulation, rows, end):
                 strand = simulation.loci["strand"].iat[row]
                 code = simulation.sequences[row]
-                code = code if strand == "+" else np.where(code < 4, 3 - code, code)[::-1]
+                code = code if strand == "+" else reverse_complement_codes(code)
                 lower = ~_oriented(simulation, row, simulation.mappable[row])
                 chromosome[place] = letters[code + np.uint8(5) * lower][inside]
             text = chromosome.tobytes().decode("ascii")

@@ -1,9 +1,8 @@
-"""What a simulation holds, how well it can be predicted at best, and what a model found of it."""
+"""How well a simulation can be predicted at best, and what a model found of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,41 +14,11 @@ from tssbook.metrics import jsd, pearson_r
 from tssbook.motifs import similarity
 from tssbook.simulator.rates import rates
 from tssbook.simulator.rules import REACH, truth
+from tssbook.simulator.simulation import Simulation
 
-__all__ = ["Simulation", "noise_ceiling", "recovery"]
+__all__ = ["noise_ceiling", "recovery"]
 
 _MOST_SHIFT = 32  # half of Puffin's filters of 51 bp, and from a motif's end to its anchor
-
-
-class Simulation(NamedTuple):
-    """Simulated loci with their truth.
-
-    Attributes
-    ----------
-    sequences
-        ``(N, L)`` uint8, A 0, C 1, G 2, T 3, along the gene; its first transcribed base is at
-        index ``L // 2``.
-    tracks
-        ``(N, 10, L)`` uint16 reads, or None.
-    mappable
-        ``(N, L)`` bool; where False, reads are lost.
-    loci
-        One row per locus: ``gene``, ``chrom``, ``start`` (of the locus, on the + strand; below 0
-        where the chromosome begins inside it), ``tss`` (0-based, on the + strand), ``strand``,
-        ``family`` (-1: none), ``promoter_class``, ``log_rate`` and ``expression`` (both log2).
-    instances
-        All motif matches, as from :func:`tssbook.simulator.rates.scan` with the motif's name, and
-        ``planted``: False for a match by chance.
-    seed
-        The seed.
-    """
-
-    sequences: np.ndarray
-    tracks: np.ndarray | None
-    mappable: np.ndarray
-    loci: pd.DataFrame
-    instances: pd.DataFrame
-    seed: int
 
 
 def noise_ceiling(simulation: Simulation) -> pd.DataFrame:

@@ -17,21 +17,20 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from tssbook.data.store import Store, Writer, is_complete, open_store
 from tssbook.data.tracks import TRACKS
-from tssbook.simulator.files import SPACER
 from tssbook.simulator.loci import CLASSES, Loci, make_loci, site_keys
 from tssbook.simulator.rates import RATE_BITS, log_rate, scan, whole_rates
 from tssbook.simulator.rules import truth
-from tssbook.simulator.score import Simulation
 
-__all__ = ["draw_reads", "simulate"]
+__all__ = ["SPACER", "Simulation", "draw_reads", "simulate"]
 
+SPACER = 350  # bases between loci on a chromosome
 _BLOCK = 250  # loci that are made at a time
 _GENE_NOISE = 1.5  # standard deviation of expression around log_rate, in log2
 _SHARED = 0.7  # share of the noise variance that a family has in common
@@ -50,6 +49,37 @@ _CHROMOSOMES = {
 # On these chromosomes the first gene lies so near the end that its upstream window sticks out.
 _EDGE = ("chr1", "chr4", "chr8", "chr10", "chr16")
 _EDGE_TSS = 900
+
+
+class Simulation(NamedTuple):
+    """Simulated loci with their truth.
+
+    Attributes
+    ----------
+    sequences
+        ``(N, L)`` uint8, A 0, C 1, G 2, T 3, along the gene; its first transcribed base is at
+        index ``L // 2``.
+    tracks
+        ``(N, 10, L)`` uint16 reads, or None.
+    mappable
+        ``(N, L)`` bool; where False, reads are lost.
+    loci
+        One row per locus: ``gene``, ``chrom``, ``start`` (of the locus, on the + strand; below 0
+        where the chromosome begins inside it), ``tss`` (0-based, on the + strand), ``strand``,
+        ``family`` (-1: none), ``promoter_class``, ``log_rate`` and ``expression`` (both log2).
+    instances
+        All motif matches, as from :func:`tssbook.simulator.rates.scan` with the motif's name, and
+        ``planted``: False for a match by chance.
+    seed
+        The seed.
+    """
+
+    sequences: np.ndarray
+    tracks: np.ndarray | None
+    mappable: np.ndarray
+    loci: pd.DataFrame
+    instances: pd.DataFrame
+    seed: int
 
 
 def simulate(
@@ -100,28 +130,20 @@ def simulate(
     shapes = {"sequences": ((length,), "uint8"), "mappable": ((length,), "bool")}
     if tracks:
         shapes["tracks"] = ((len(TRACKS), length), "uint16")
-    writer = None if folder is None else Writer(folder, n_loci, shapes, made_from)
-    arrays = {}
-    if writer is None:
+    described = []
+    if folder is None:
         arrays = {name: np.empty((n_loci, *shape), kind) for name, (shape, kind) in shapes.items()}
-    done = 0 if writer is None else writer.done
-    loci, instances = [], []
-    for number, (parts, *described) in enumerate(_blocks(made_from, done)):
-        first, end = max(number * _BLOCK, done), min((number + 1) * _BLOCK, n_loci)
-        new = {name: part[first % _BLOCK :][: end - first] for name, part in parts.items()}
-        if writer is None:
-            for name, part in new.items():
-                arrays[name][first:end] = part
-        elif first < end:
-            writer.write(first, **new)
-        loci.append(described[0])
-        instances.append(described[1])
-    found = pd.concat(instances, ignore_index=True)
-    tables = {
-        "loci": _placed_on_chromosomes(pd.concat(loci, ignore_index=True)[:n_loci], length),
-        "instances": found[found["locus"] < n_loci].reset_index(drop=True),
-    }
-    return _opened(Store(arrays, tables, made_from) if writer is None else writer.finish(**tables))
+        for start, parts, *tables in _blocks(made_from, 0):
+            for name, part in parts.items():
+                arrays[name][start : start + len(part)] = part
+            described.append(tables)
+        return _opened(Store(arrays, _joined(described, length), made_from))
+    with Writer(folder, n_loci, shapes, made_from) as writer:
+        for start, parts, *tables in _blocks(made_from, writer.done):
+            if parts:
+                writer.write(start, **parts)
+            described.append(tables)
+        return _opened(writer.finish(**_joined(described, length)))
 
 
 def _opened(store: Store) -> Simulation:
@@ -135,26 +157,26 @@ def _opened(store: Store) -> Simulation:
     )
 
 
-_Block: TypeAlias = tuple[dict[str, np.ndarray], pd.DataFrame, pd.DataFrame]
+_Block: TypeAlias = tuple[int, dict[str, np.ndarray], pd.DataFrame, pd.DataFrame]
 
 
 def _blocks(made_from: Mapping[str, Any], done: int) -> Iterator[_Block]:
-    """Make the blocks in order, two at a time; reads only for rows after ``done``."""
+    """Make the blocks in order, two at a time, without the arrays' rows before ``done``."""
     with ThreadPoolExecutor(_WORKERS) as pool:
         waiting: deque[Future[_Block]] = deque()
         for number in range(-(-made_from["n_loci"] // _BLOCK)):
-            rows = min(_BLOCK, made_from["n_loci"] - number * _BLOCK)
-            wanted = made_from["tracks"] and number * _BLOCK + rows > done
-            waiting.append(pool.submit(_block, number, made_from, rows if wanted else 0))
+            waiting.append(pool.submit(_block, number, made_from, done))
             if len(waiting) > _WORKERS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _block(number: int, made_from: Mapping[str, Any], n_reads: int) -> _Block:
-    """Make one block: arrays, loci and instances; reads for so many loci, the first ones."""
+def _block(number: int, made_from: Mapping[str, Any], done: int) -> _Block:
+    """Make one block: its first new row, new rows of the arrays (if any), loci and instances."""
     first, length = number * _BLOCK, made_from["length"]
+    end = min(first + _BLOCK, made_from["n_loci"])
+    start = max(first, done)
     entropy = np.random.SeedSequence([made_from["seed"], number])
     sequence_seed, gene_seed, read_seed = entropy.spawn(3)
     made = make_loci(np.random.default_rng(sequence_seed), _BLOCK, length)
@@ -165,11 +187,20 @@ def _block(number: int, made_from: Mapping[str, Any], n_reads: int) -> _Block:
     instances["planted"] = np.isin(keys, made.sites)
     instances["locus"] += first
     instances["motif"] = np.array(truth().names)[instances["motif"]]
-    parts = {"sequences": made.codes, "mappable": made.mappable}
-    if n_reads:
-        seen = made.codes[:n_reads], made.mappable[:n_reads]
-        parts["tracks"] = draw_reads(np.random.default_rng(read_seed), *seen)
-    return parts, loci, instances
+    parts = {}
+    if start < end:
+        parts = {"sequences": made.codes[: end - first], "mappable": made.mappable[: end - first]}
+        if made_from["tracks"]:
+            rng = np.random.default_rng(read_seed)
+            parts["tracks"] = draw_reads(rng, parts["sequences"], parts["mappable"])
+        parts = {name: part[start - first :] for name, part in parts.items()}
+    return start, parts, loci[: end - first], instances[instances["locus"] < end]
+
+
+def _joined(described: list[list[pd.DataFrame]], length: int) -> dict[str, pd.DataFrame]:
+    """Make one table of the blocks' loci, and one of their instances."""
+    loci, instances = (pd.concat(one, ignore_index=True) for one in zip(*described, strict=True))
+    return {"loci": _placed_on_chromosomes(loci, length), "instances": instances}
 
 
 def _genes(rng: np.random.Generator, made: Loci, first: int) -> pd.DataFrame:
