@@ -225,7 +225,8 @@ def reverse_complement_codes(codes: np.ndarray) -> np.ndarray:
         A copy of the same shape, ``uint8``.
     """
     # 0 1 2 3 become 3 2 1 0; 4 (N) becomes -1, which is 255 in a byte, and then 4 again.
-    return np.minimum(3 - np.asarray(codes, dtype=np.uint8)[..., ::-1], np.uint8(4))
+    other = 3 - np.asarray(codes, dtype=np.uint8)[..., ::-1]
+    return np.minimum(other, 4, out=other)
 
 
 def kmers(k: int) -> list[str]:

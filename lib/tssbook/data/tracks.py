@@ -72,6 +72,8 @@ def build_tracks(
     ------
     FileExistsError
         The folder holds something else.
+    BlockingIOError
+        Somebody else is building in this folder.
     OSError
         The disk is full; run it again with more room, it goes on.
     ValueError

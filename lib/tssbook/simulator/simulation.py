@@ -117,6 +117,8 @@ def simulate(
         A number is out of range.
     FileExistsError
         The folder holds something else.
+    BlockingIOError
+        Somebody else is simulating into this folder.
     """
     if n_loci < 1 or seed < 0:
         raise ValueError(f"n_loci is {n_loci} and seed {seed}; wanted 1 or more, and 0 or more.")
