@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tssbook.interpret import design, flip_strand
-from tssbook.interpret.design import Strands
+from tssbook.interpret.design import _Strands
 from tssbook.models.procapnet import ProCapNet
 from tssbook.sequence import decode, one_hot
 
@@ -46,7 +46,7 @@ def logistic(x: float) -> float:
 
 def test_strands_by_hand():
     """5 C and no G: - has e^5 at each of the 8 bases, + has e^0."""
-    found = Strands(counter())(with_c(5))
+    found = _Strands(counter())(with_c(5))
     minus = 8 * math.exp(5) / (8 * math.exp(5) + 8)
     assert found.shape == (1, 2)
     assert found.exp()[0].tolist() == pytest.approx([1 - minus, minus], rel=1e-4)
@@ -57,7 +57,7 @@ def test_strands_are_sums_over_the_one_softmax():
     model = ProCapNet(3, 1)
     x = one_hot(["GATTACA" * 20, "CCGGTTA" * 20])
     proba = model(x)[0].flatten(1).softmax(-1).reshape(2, 2, -1)
-    assert torch.allclose(Strands(model)(x).exp(), proba.sum(-1), atol=1e-6)
+    assert torch.allclose(_Strands(model)(x).exp(), proba.sum(-1), atol=1e-6)
 
 
 # --- the design -----------------------------------------------------------------------------
@@ -146,11 +146,11 @@ def test_the_model_is_left_as_it_was():
 def test_the_given_model_has_the_last_word(monkeypatch):
     """What is reported does not come from the wrapper that the design was made with."""
 
-    class Liar(Strands):
+    class Liar(_Strands):
         def forward(self, x):
             return torch.tensor([0.0, -8.0]) + 0 * super().forward(x)
 
-    monkeypatch.setattr(design, "Strands", Liar)
+    monkeypatch.setattr(design, "_Strands", Liar)
     found = flip_strand(counter(), with_c(5), seed=0, max_iter=5, device="cpu")
     letters = decode(found.x)[0]
     odds = letters.count("G") - letters.count("C")
@@ -177,7 +177,7 @@ def test_many_useless_edits_are_pruned_in_a_few_rounds(monkeypatch):
     found = x.clone()
     found[0, :, 20:50] = found[0, :, 55:86] = torch.tensor([0, 0, 0, 1.0])[:, None]
     found[0, :, 50:55] = torch.tensor([0, 0, 1.0, 0])[:, None]
-    strands = Strands(counter())
+    strands = _Strands(counter())
     rounds = []
     misses = design._misses
     monkeypatch.setattr(design, "_misses", lambda *given: rounds.append(1) or misses(*given))

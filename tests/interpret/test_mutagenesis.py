@@ -204,13 +204,13 @@ def small_promoter(seed: int = 0, **config) -> PromoterNet:
 def in_full(monkeypatch, model: nn.Module, x: torch.Tensor, **options):
     """One prediction per edit, also for the book's models."""
     with monkeypatch.context() as patch:
-        patch.setattr(mutagenesis, "fast_path", lambda _: None)
+        patch.setattr(mutagenesis, "_fast_path", lambda _: None)
         return ism(model, x, **options)
 
 
 def assert_exact(monkeypatch, model: nn.Module, x: torch.Tensor) -> None:
     """Hold the incremental path to the loop in float32, and closer to the loop in float64."""
-    assert mutagenesis.fast_path(model)
+    assert mutagenesis._fast_path(model)
     found, naive = ism(model, x), in_full(monkeypatch, model, x)  # a warning would be an error
     precise = in_full(monkeypatch, copy.deepcopy(model).double(), x)
     with torch.no_grad():
@@ -371,7 +371,7 @@ def test_a_result_that_is_wrong_is_never_returned(monkeypatch):
     """A fast path with one fault in a thousand of the size of a change is noticed."""
     model, x = ProCapNet(3, 1), sequences(2, 110)
     expected = in_full(monkeypatch, model, x)
-    right = mutagenesis.fast_path(model)
+    right = mutagenesis._fast_path(model)
 
     def wrong(*given):
         for index, (profile, count) in right(*given):
@@ -389,7 +389,7 @@ def test_a_subclass_has_no_fast_path():
     base = PromoterNet(n_filters=(6, 5, 4), n_hidden=3)
     base.load_state_dict(model.state_dict())
     x = sequences(1, 40)
-    assert mutagenesis.fast_path(model) is None
+    assert mutagenesis._fast_path(model) is None
     assert torch.allclose(ism(model, x), 2 * ism(base, x), atol=1e-6)
 
 

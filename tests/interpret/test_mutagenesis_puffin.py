@@ -43,7 +43,7 @@ def network(name: str, seed: int = 0, **config: int) -> SimpleNet | Puffin:
 def precise(wrapped: nn.Module, x: Tensor, **options: int) -> Tensor:
     """One prediction per edit, in float64."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mutagenesis, "fast_path", lambda _: None)
+        patch.setattr(mutagenesis, "_fast_path", lambda _: None)
         return ism(copy.deepcopy(wrapped).double(), x, device="cpu", **options)
 
 
@@ -280,7 +280,7 @@ def test_subclasses_have_no_fast_path():
     subclass.load_state_dict(model.state_dict())
     expected = 2 * ism(Totals(model), x, start=320, end=324)
     for other in (Totals(subclass), DoubledTotals(model)):
-        assert mutagenesis.fast_path(other) is None
+        assert mutagenesis._fast_path(other) is None
         found = ism(other, x, start=320, end=324)
         assert (found - expected).abs().max() < 1e-3 * expected.abs().max()
 

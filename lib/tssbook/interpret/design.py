@@ -19,7 +19,7 @@ from tssbook.models.procapnet import to_proba
 from tssbook.sequence import decode
 from tssbook.training.prediction import on_device
 
-__all__ = ["Design", "Strands", "flip_strand"]
+__all__ = ["Design", "flip_strand"]
 
 _OFF = -8.0  # log probability of the strand that is to fall silent
 _PER_EDIT = 0.1  # what an edit costs, in squared log probability: Ledidi's own default
@@ -46,7 +46,7 @@ class Design(NamedTuple):
     after: tuple[float, float]
 
 
-class Strands(nn.Module):
+class _Strands(nn.Module):
     """The log probability of each strand: ``(N, 4, L)`` to ``(N, 2)``.
 
     The log of the sum of the exponentials of each strand's logits, normalised over the two.
@@ -124,7 +124,7 @@ def flip_strand(
         before = _probabilities(model, x)
         wanted = (0.0, _OFF) if before[1] > before[0] else (_OFF, 0.0)
         wanted = torch.tensor([given or wanted], device=place)  # (1, 2)
-        strands = Strands(copy.deepcopy(model))  # Ledidi freezes the weights of what it is given
+        strands = _Strands(copy.deepcopy(model))  # Ledidi freezes the weights of what it is given
         found = _ledidi(strands, x, wanted, seed, max_iter)
         found = _pruned(strands, x, found, wanted, max_edits)
         after = _probabilities(model, found)

@@ -25,7 +25,7 @@ from tssbook.models.puffin import Puffin, SimpleNet
 from tssbook.sequence import require_sequences
 from tssbook.training.prediction import on_device, run
 
-__all__ = ["Totals", "fast_path", "ism"]
+__all__ = ["Totals", "ism"]
 
 # Some changes: sequence, new base and position of each, ``(E,)``.
 Edits: TypeAlias = tuple[Tensor, Tensor, Tensor]
@@ -62,7 +62,7 @@ def ism(
         Maps ``(N, 4, L)`` to a tensor ``(N, ...)``, or to a tuple of such tensors. It is used in
         evaluation mode and without gradients; its mode and device are as before afterwards. A
         `PromoterNet`, a `ProCapNet`, and the `Totals` of a `SimpleNet` or `Puffin` take a fast
-        path (`fast_path`).
+        path.
     x
         One-hot ``(N, 4, L)``, of any type, so bytes are welcome; N is an all-zero column.
     start, end
@@ -121,7 +121,7 @@ def ism(
         def in_full(edits: Iterable[Edits]) -> Parts:
             return _predicted(model, x, before, edits, batch_size, place)
 
-        engine = fast_path(model)
+        engine = _fast_path(model)
         reason = _obstacle(model) if engine else None
         if engine and not reason:
             try:
@@ -142,7 +142,7 @@ def ism(
     return results[0] if isinstance(outputs[0], Tensor) else results
 
 
-def fast_path(model: nn.Module) -> Callable[..., Changes] | None:
+def _fast_path(model: nn.Module) -> Callable[..., Changes] | None:
     """Return the function that computes only what a change alters, or None: by the model's type.
 
     It takes the model, in evaluation mode, one sequence ``(4, L)``, and the bases and positions
