@@ -234,7 +234,7 @@ def test_shuffled_mistakes(wrong, message):
         ("half", "shuffled_r is 'half'; wanted one number."),
         ([0.1, 0.2], "shuffled_r is a list; wanted one number."),
         (float("nan"), "shuffled_r is NaN: wanted one number."),
-        (40, "r lies between -1 and 1; shuffled_r is 40."),
+        (40, "shuffled_r is 40.00, but the first 120 rows give "),
         (float(pearson_r(MODEL(X), Y)), " is about the r of the promoters as they were."),
         (-0.7, "wanted pearson_r(predictions for shuffled, y_test[:120])."),
     ],

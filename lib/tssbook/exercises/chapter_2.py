@@ -217,8 +217,6 @@ def _require_pairs(x: Tensor, shuffled: Tensor) -> None:
 
 
 def _require_r(r: float, x: Tensor, shuffled: Tensor, y: Tensor, model: nn.Module) -> None:
-    if abs(r) > 1:
-        raise Fault(f"r lies between -1 and 1; shuffled_r is {r:.3g}.")
     n = min(len(shuffled), _RECOMPUTED)
     part, target = shuffled[:n], y[:n]
     prediction = predicted(model, part)
