@@ -203,10 +203,14 @@ class _Pass:
 
     def add(self, terms: dict[str, Tensor]) -> Tensor:
         """Return the loss, the sum of the terms' means; refuse one that is no number."""
-        means = torch.stack([term.mean() for term in _checked_terms(terms).values()])
-        loss = means.sum()
+        means = [term.mean() for term in _checked_terms(terms).values()]
         # Read back once a batch: on a GPU each time waits for the device.
-        read = torch.cat([loss[None], means]).tolist()
+        if len(means) == 1:
+            loss = means[0]
+            read = [loss.item()] * 2
+        else:
+            loss = torch.stack(means).sum()
+            read = torch.stack([loss, *means]).tolist()
         values = dict(zip(("loss", *terms), read, strict=True))
         if not math.isfinite(values["loss"]):
             message = self._divergence(values)
