@@ -147,7 +147,7 @@ def ecoli_file(path: Path, n: int = 120) -> Path:
 def test_chapter_2_trains(elsewhere, monkeypatch):
     table = ecoli_file(elsewhere / "ecoli.tsv.gz")
     monkeypatch.setattr("tssbook.data.promoters.fetch", lambda name: table)
-    models = trained(run("02", "TRAIN", TRAIN=True, N_GENES=100, EPOCHS=1), epochs=1)
+    models = trained(run("02", "TRAIN", TRAIN=True, N_GENES=80, EPOCHS=1), epochs=1)
     assert {name: model.linear2.out_features for name, model in models.items()} == {
         "promoter": 1,
         "promoter-random-split": 1,
