@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tools.ship_checkpoints import run_cells  # noqa: E402
-from tssbook.models import toy
+from tssbook.models import toy  # noqa: E402
 from tssbook.training import loop as training  # noqa: E402
 
 EPOCHS = 2
