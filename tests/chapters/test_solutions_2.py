@@ -57,7 +57,7 @@ def test_network_exaggerates_this_deletion(solutions):
 
 
 def test_new_bases_make_no_motif(solutions):
-    scan, mutant = solutions["simulate"].scan(solutions["mutant"]), solutions["mutant"]
+    scan, mutant = solutions["simulator"].scan(solutions["mutant"]), solutions["mutant"]
     whole, changed = solutions["whole"], solutions["mutant"] != solutions["whole"]
     assert mutant.shape == whole.shape
     first, last = changed[0].nonzero()[0][[0, -1]]
