@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import os
 import re
@@ -11,6 +12,7 @@ import sys
 import time
 from functools import wraps
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -147,6 +149,23 @@ def test_interrupted_run(tmp_path, call):
     assert len(history) == 2
     assert history.attrs == {"best_epoch": 1, "stopped": "interrupted"}
     assert not any(module.training for module in run.model.modules())
+    twin = Run()
+    twin.fit(2)
+    assert same(run.model.state_dict(), twin.model.state_dict())
+    assert ends_as(Run(start=1), tmp_path / "state", 8)
+
+
+def test_interrupted_while_the_best_weights_are_copied(tmp_path, monkeypatch):
+    run, copies, deepcopy = Run(), iter(range(10**6)), copy.deepcopy
+
+    def interrupted_in_epoch_2(weights):  # copy 0 is of the weights that the model came with
+        return interrupt(weights) if next(copies) == 3 else deepcopy(weights)
+
+    patched = SimpleNamespace(deepcopy=interrupted_in_epoch_2)
+    monkeypatch.setattr("tssbook.training.state.copy", patched)
+    history = run.fit(8, tmp_path / "state")
+    monkeypatch.undo()
+    assert len(history) == 2
     twin = Run()
     twin.fit(2)
     assert same(run.model.state_dict(), twin.model.state_dict())

@@ -84,10 +84,11 @@ class Run:
         """
         row = {f"train_{name}": mean for name, mean in trained.items()}
         row |= {f"valid_{name}": mean for name, mean in validated.items()}
-        self.rows.append({"epoch": self.epoch, **row})
+        rows, best = [*self.rows, {"epoch": self.epoch, **row}], (self.best_epoch, self.best_weights)
         if validated["loss"] < self.best_loss:
-            weights = copy.deepcopy(self.model.state_dict())
-            self.best_weights, self.best_epoch = weights, self.epoch - 1  # both, or at Ctrl-C none
+            best = self.epoch, copy.deepcopy(self.model.state_dict())
+        # In one statement, with no call in between where Ctrl-C could come: all of it, or nothing.
+        self.rows, (self.best_epoch, self.best_weights) = rows, best
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(validated["loss"])
         elif self.scheduler is not None:
