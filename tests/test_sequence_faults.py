@@ -18,6 +18,7 @@ from tssbook.sequence import (
     decode,
     one_hot,
     require_codes,
+    require_positive,
     require_sequences,
     reverse_complement,
 )
@@ -242,3 +243,10 @@ def test_what_is_no_codes(found, said):
 def test_codes_that_are_no_array():
     message = refusal(lambda: require_codes(["GATTACA"]), TypeError)
     assert "codes is list; wanted an array" in message
+
+
+def test_whole_numbers_of_one_or_more():
+    require_positive(batch_size=1, length=np.int64(2114))
+    for value in (0, -3, 2.5, 4.0, True, None, "64", np.float64(64)):
+        message = refusal(lambda value=value: require_positive(length=10, batch_size=value))
+        assert message == f"batch_size is {value!r}; wanted a whole number of 1 or more."

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
+from numbers import Integral
 from typing import TypeAlias
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = [
     "one_hot",
     "one_hot_codes",
     "require_codes",
+    "require_positive",
     "require_sequences",
     "reverse_complement",
     "reverse_complement_codes",
@@ -284,6 +286,24 @@ def require_sequences(x: object, *, one_hot: bool = False, bases: bool = False) 
             f"x has an N at position {position} of sequence {sequence} (counted from 0); wanted "
             "A, C, G and T only: choose a window without N."
         )
+
+
+def require_positive(**numbers: object) -> None:
+    """Refuse what is no whole number of 1 or more: the one check of sizes and counts.
+
+    Parameters
+    ----------
+    **numbers
+        What to check, by the name that the message gives it.
+
+    Raises
+    ------
+    ValueError
+        For the first that is below 1, fractional, or no number at all.
+    """
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{name} is {value!r}; wanted a whole number of 1 or more.")
 
 
 def require_codes(codes: object, *, shortest: int = 1) -> None:

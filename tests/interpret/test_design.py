@@ -202,8 +202,8 @@ def test_many_useless_edits_are_pruned_in_a_few_rounds(monkeypatch):
         ({"target": (0.5, 0.5)}, ValueError, r"\(0\.5, 0\.5\); wanted two log"),
         ({"target": (0, -math.inf)}, ValueError, "-inf.*wanted two log"),
         ({"target": (math.nan, -1)}, ValueError, "nan.*wanted two log"),
-        ({"max_edits": 0}, ValueError, "max_edits is 0 .*wanted 1 or more"),
-        ({"max_iter": 0}, ValueError, "max_iter 0; wanted 1 or more"),
+        ({"max_edits": 0}, ValueError, "max_edits is 0; wanted a whole number of 1"),
+        ({"max_iter": 0}, ValueError, "max_iter is 0; wanted a whole number of 1"),
     ],
 )
 def test_what_is_refused(given, error, found):

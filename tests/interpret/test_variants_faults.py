@@ -183,7 +183,9 @@ def test_window_shorter_than_the_trim(files):
 @pytest.mark.parametrize("options", [{"length": 0}, {"length": -1}, {"batch_size": 0}])
 def test_options(files, options):
     fasta, vcf = files
-    refused("wanted 1 or more of both", vcf(GOOD), fasta, **options)
+    ((name, value),) = options.items()
+    message = f"{name} is {value}; wanted a whole number of 1 or more"
+    refused(message, vcf(GOOD), fasta, **options)
 
 
 # --- the place of the table ---------------------------------------------------------------------

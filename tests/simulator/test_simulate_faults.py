@@ -13,8 +13,8 @@ from tssbook.simulator import recovery, simulate, truth, write_files
     ("arguments", "words"),
     [
         ({"n_loci": 0}, "n_loci is 0"),
-        ({"n_loci": -5}, "wanted 1 or more"),
-        ({"seed": -1}, "seed -1"),
+        ({"n_loci": -5}, "n_loci is -5; wanted a whole number of 1 or more"),
+        ({"seed": -1}, "seed is -1; wanted 0 or more"),
         ({"length": 1000}, "length is 1000; wanted an even number of 2,000 or more"),
         ({"length": 2001}, "length is 2001"),
     ],

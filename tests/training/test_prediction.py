@@ -88,7 +88,7 @@ def test_predict_of_strings():
 @pytest.mark.parametrize("batch_size", [0, -1])
 def test_batch_size_below_one(batch_size):
     call = lambda: predict(Sums(), torch.ones(1, 4, 2), batch_size=batch_size)  # noqa: E731
-    assert f"batch_size is {batch_size}; wanted 1 or more" in refusal(call)
+    assert f"batch_size is {batch_size}; wanted a whole number of 1 or more" in refusal(call)
 
 
 def test_progress(capfd):

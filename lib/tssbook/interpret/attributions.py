@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from tssbook.interpret.heads import CountHead, ProfileHead
-from tssbook.sequence import require_sequences
+from tssbook.sequence import require_positive, require_sequences
 from tssbook.training.prediction import on_device
 
 __all__ = ["Attributions", "attribute"]
@@ -105,10 +105,7 @@ def attribute(
     """
     if head not in ("profile", "count"):
         raise ValueError(f"head is {head!r}; wanted 'profile' or 'count'.")
-    if n_shuffles < 1 or batch_size < 1:
-        raise ValueError(
-            f"n_shuffles is {n_shuffles} and batch_size {batch_size}; wanted 1 or more of both."
-        )
+    require_positive(n_shuffles=n_shuffles, batch_size=batch_size)
     require_sequences(x, bases=True)
     with on_device(model, device) as place:
         model.eval()

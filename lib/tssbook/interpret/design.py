@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tssbook.interpret.heads import require_one, two_heads
 from tssbook.models.procapnet import to_proba
-from tssbook.sequence import decode
+from tssbook.sequence import decode, require_positive
 from tssbook.training.prediction import on_device
 
 __all__ = ["Design", "flip_strand"]
@@ -113,10 +113,7 @@ def flip_strand(
         not two log probabilities, or a number is below 1.
     """
     require_one(x)
-    if max_edits < 1 or max_iter < 1:
-        raise ValueError(
-            f"max_edits is {max_edits} and max_iter {max_iter}; wanted 1 or more of both."
-        )
+    require_positive(max_edits=max_edits, max_iter=max_iter)
     given = None if target is None else _checked(target)
     with on_device(model, device) as place:
         model.eval()

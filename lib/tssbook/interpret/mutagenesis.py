@@ -22,7 +22,7 @@ from tssbook.interpret._incremental_puffin import Totals, totals_changes
 from tssbook.models.procapnet import ProCapNet
 from tssbook.models.promoter import PromoterNet
 from tssbook.models.puffin import Puffin, SimpleNet
-from tssbook.sequence import require_sequences
+from tssbook.sequence import require_positive, require_sequences
 from tssbook.training.prediction import on_device, run
 
 __all__ = ["Totals", "ism"]
@@ -106,8 +106,7 @@ def ism(
             f"The positions to change are [{start}, {end}); wanted at least one, within "
             f"[0, {length})."
         )
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; wanted 1 or more.")
+    require_positive(batch_size=batch_size)
     possible = x[..., start:end] == 0
     with (
         on_device(model, device) as place,

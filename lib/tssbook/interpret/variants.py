@@ -31,7 +31,7 @@ from tssbook.files import written_whole
 from tssbook.interpret.heads import two_heads
 from tssbook.metrics import jsd
 from tssbook.models.procapnet import to_proba
-from tssbook.sequence import ALPHABET, one_hot_codes
+from tssbook.sequence import ALPHABET, one_hot_codes, require_positive
 from tssbook.training.prediction import on_device
 
 __all__ = ["score_variants"]
@@ -117,8 +117,7 @@ def score_variants(
         Nothing has been predicted or written then. Or ``out`` cannot be written, the window is
         too short for the model, or a prediction is not finite.
     """
-    if length < 1 or batch_size < 1:
-        raise ValueError(f"length is {length}, batch_size {batch_size}; wanted 1 or more of both.")
+    require_positive(length=length, batch_size=batch_size)
     vcf, fasta = Path(vcf), Fasta.of(fasta)
     if out is not None:
         _require_writable(Path(out), (vcf, fasta.path))

@@ -24,6 +24,7 @@ import pandas as pd
 
 from tssbook.data.store import Store, Writer, is_complete, open_store
 from tssbook.data.tracks import TRACKS
+from tssbook.sequence import require_positive
 from tssbook.simulator.loci import CLASSES, Loci, make_loci, site_keys
 from tssbook.simulator.rates import RATE_BITS, log_rate, scan, whole_rates
 from tssbook.simulator.rules import truth
@@ -120,8 +121,9 @@ def simulate(
     BlockingIOError
         Somebody else is simulating into this folder.
     """
-    if n_loci < 1 or seed < 0:
-        raise ValueError(f"n_loci is {n_loci} and seed {seed}; wanted 1 or more, and 0 or more.")
+    require_positive(n_loci=n_loci)
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; wanted 0 or more.")
     if length < 2000 or length % 2:
         raise ValueError(f"length is {length}; wanted an even number of 2,000 or more.")
     made_from = {

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from tssbook.data.peaks import JITTER, LENGTH, OUTPUT, Windows
-from tssbook.sequence import one_hot_codes, require_codes
+from tssbook.sequence import one_hot_codes, require_codes, require_positive
 
 __all__ = ["Batches", "TrackBatches", "WindowBatches", "epoch_seed", "flip_half", "qualified_name"]
 
@@ -83,8 +83,7 @@ class Batches:
         lengths = [len(tensor) for tensor in tensors]
         if len(set(lengths)) != 1 or lengths[0] == 0:
             raise ValueError(f"The parts have {lengths} rows; wanted one number above 0 for all.")
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; wanted 1 or more.")
+        require_positive(batch_size=batch_size)
         if seed is not None:
             epoch_seed(seed, 0)  # refuses a seed below 0
         self.tensors, self.batch_size, self.seed = tensors, batch_size, seed

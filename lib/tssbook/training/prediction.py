@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from tssbook.sequence import require_sequences
+from tssbook.sequence import require_positive, require_sequences
 from tssbook.training.memory import keep_memory
 
 __all__ = ["on_device", "predict", "resolve_device", "run", "weights_dtype"]
@@ -54,8 +54,7 @@ def predict(
         output does not have one row per sequence.
     """
     require_sequences(x)
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; wanted 1 or more.")
+    require_positive(batch_size=batch_size)
     outputs = []
     with on_device(model, device) as place:
         model.eval()

@@ -15,7 +15,13 @@ import pandas as pd
 import torch
 from torch import nn
 
-from tssbook.sequence import ALPHABET, one_hot, require_codes, reverse_complement_codes
+from tssbook.sequence import (
+    ALPHABET,
+    one_hot,
+    require_codes,
+    require_positive,
+    reverse_complement_codes,
+)
 
 __all__ = ["enriched_words", "start_from_words"]
 
@@ -50,10 +56,9 @@ def enriched_words(codes: np.ndarray, number: int, *, width: int = 8) -> pd.Data
     ValueError
         If a number is out of range, or the codes are no ``(N, L)`` uint8 or shorter than a word.
     """
-    if not 3 <= width <= _LONGEST or number < 1:
-        raise ValueError(
-            f"width is {width} and number {number}; wanted 3 to {_LONGEST}, and 1 or more."
-        )
+    require_positive(number=number)
+    if not 3 <= width <= _LONGEST:
+        raise ValueError(f"width is {width}; wanted 3 to {_LONGEST}.")
     require_codes(codes, shortest=width)
     observed, pairs = (_counts(codes, w) for w in (width, 2))
     first = pairs.reshape(4, 4).sum(1)

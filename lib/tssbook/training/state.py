@@ -84,7 +84,10 @@ class Run:
         """
         row = {f"train_{name}": mean for name, mean in trained.items()}
         row |= {f"valid_{name}": mean for name, mean in validated.items()}
-        rows, best = [*self.rows, {"epoch": self.epoch, **row}], (self.best_epoch, self.best_weights)
+        rows, best = (
+            [*self.rows, {"epoch": self.epoch, **row}],
+            (self.best_epoch, self.best_weights),
+        )
         if validated["loss"] < self.best_loss:
             best = self.epoch, copy.deepcopy(self.model.state_dict())
         # In one statement, with no call in between where Ctrl-C could come: all of it, or nothing.
