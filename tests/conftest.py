@@ -1,7 +1,12 @@
 from __future__ import annotations
 
-import hashlib
 import os
+
+# As in the chapters' kernels: one core for each worker. Set before PyTorch and numba (Tomtom) are
+# loaded; numba hands its own number of threads on to PyTorch, so torch.set_num_threads(1) is lost.
+os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+
+import hashlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,13 +15,11 @@ from typing import Any
 
 import matplotlib
 import pytest
-import torch
 
 from tests.support import CONTENT, FileServer, file_server
 from tssbook.data import download
 
 matplotlib.use("agg")  # no window, whatever this machine's default is
-torch.set_num_threads(1)  # as in the kernels; a second worker has the second core
 
 # Files that take longest, longest first: what starts last should be short.
 LONGEST_FIRST = (
