@@ -110,7 +110,7 @@ def test_predicted_against_actual(ax):
 
 def test_filter_weights(ax):
     weights = torch.tensor([[0.0, 1], [-3, 0], [0, 0], [2, 0]])
-    (cells,) = plots.filter_weights(weights, ax).collections
+    (cells,) = plots.filter_weights(weights, ax).images
     assert cells.get_array().tolist() == weights.tolist()
     assert cells.get_clim() == (-3, 3)  # zero is white
     assert to_hex(cells.cmap(cells.norm(0.0))) == "#f7f6f6"
@@ -121,7 +121,7 @@ def test_filter_weights(ax):
 
 def test_filter_weights_of_a_model_with_a_common_limit(ax):
     conv = torch.nn.Conv1d(4, 1, 3)
-    (cells,) = plots.filter_weights(conv.weight[0], ax, limit=5).collections
+    (cells,) = plots.filter_weights(conv.weight[0], ax, limit=5).images
     assert cells.get_clim() == (-5, 5)
     plots.filter_weights(conv.weight[0], ax)  # the limit of weights with a gradient
     plots.filter_weights(torch.zeros(4, 3), ax)

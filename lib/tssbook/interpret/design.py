@@ -74,7 +74,7 @@ def flip_strand(
     seed: int,
     target: Sequence[float] | None = None,
     max_edits: int = 40,
-    max_iter: int = 300,
+    max_iter: int = 100,
     device: str | torch.device | None = None,
 ) -> Design:
     """Edit a promoter until it fires on the other strand (Chapter 4, section 8).
@@ -94,7 +94,7 @@ def flip_strand(
     max_edits
         The design has no more than so many.
     max_iter
-        Steps of Ledidi, at most; it stops by itself after 100 without a gain.
+        Steps of Ledidi, in each of which it draws 8 sequences.
     device
         None takes CUDA, Apple's MPS or the CPU, the first there is.
 

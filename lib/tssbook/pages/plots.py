@@ -11,7 +11,6 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from torch import Tensor
 
 from tssbook.metrics import r2
@@ -103,11 +102,9 @@ def filter_weights(weights: Tensor, ax: Axes | None = None, *, limit: float | No
     ax = plt.gca() if ax is None else ax
     weights = weights.detach()
     limit = float(weights.abs().max()) if limit is None else limit
-    sns.heatmap(
-        weights.numpy(), vmin=-limit, vmax=limit, cmap="RdBu_r", cbar=False, square=True,
-        xticklabels=False, yticklabels=list(ALPHABET), ax=ax,
-    )  # fmt: skip
-    ax.tick_params(length=0, rotation=0)
+    ax.imshow(weights.numpy(), vmin=-limit, vmax=limit, cmap="RdBu_r")
+    ax.set(xticks=[], yticks=range(4), yticklabels=list(ALPHABET), frame_on=False)
+    ax.tick_params(length=0)
     return ax
 
 
