@@ -125,7 +125,7 @@ def similarity(matrix: Tensor, motif: Tensor) -> float:
             "that fits inside."
         )
     places = matrix.unfold(-1, width, 1).transpose(0, 1).flatten(1)  # (L - W + 1, 4 * W)
-    both = torch.cat([motif.flatten()[None], places]).detach()
+    both = torch.cat([motif.to(places).flatten()[None], places]).detach()
     fits = torch.corrcoef(both)[0, 1:]
     fits = fits[~fits.isnan()]  # where a matrix is constant under the motif
     return float(fits.max()) if len(fits) else math.nan

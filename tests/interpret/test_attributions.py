@@ -374,7 +374,7 @@ def changed(values: float) -> torch.Tensor:
         ({"x": [1, 2]}, TypeError, "list; wanted a tensor"),
         ({"head": "counts"}, ValueError, "'counts'; wanted 'profile' or 'count'"),
         ({"n_shuffles": 0}, ValueError, "n_shuffles is 0"),
-        ({"batch_size": 0}, ValueError, "batch_size 0"),
+        ({"batch_size": 0}, ValueError, "batch_size is 0; wanted"),
         ({"model": Swapped(2, 1)}, TypeError, r"\(1, 1\), \(1, 2, 42\) for 1 sequences; wanted"),
         ({"model": nn.Conv1d(4, 2, 1)}, TypeError, r"\(1, 2, 140\) for 1 sequences; wanted"),
     ],

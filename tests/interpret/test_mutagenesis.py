@@ -444,7 +444,7 @@ def test_ranges_that_are_none(start, end):
 
 
 def test_other_numbers_and_types():
-    with pytest.raises(ValueError, match="batch_size is 0; wanted 1"):
+    with pytest.raises(ValueError, match="batch_size is 0; wanted a whole number of 1"):
         ism(weighted(4), one_hot(["GATT"]), batch_size=0)
     with pytest.raises(TypeError, match="list; wanted a tensor"):
         ism(weighted(), ["GATT"])

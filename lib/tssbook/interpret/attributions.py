@@ -107,7 +107,7 @@ def attribute(
         raise ValueError(f"head is {head!r}; wanted 'profile' or 'count'.")
     require_positive(n_shuffles=n_shuffles, batch_size=batch_size)
     require_sequences(x, bases=True)
-    with on_device(model, device) as place:
+    with on_device(model, device, exact=True) as place:
         model.eval()
         parts = []
         for one in tqdm(x.split(1), disable=not progress, unit="sequence"):

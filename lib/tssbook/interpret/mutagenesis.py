@@ -109,7 +109,7 @@ def ism(
     require_positive(batch_size=batch_size)
     possible = x[..., start:end] == 0
     with (
-        on_device(model, device) as place,
+        on_device(model, device, exact=True) as place,
         tqdm(total=int(possible.sum()), disable=not progress, unit="edit") as bar,
     ):
         model.eval()

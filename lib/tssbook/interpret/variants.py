@@ -126,7 +126,7 @@ def score_variants(
         raise ValueError(f"{vcf} has no variants; wanted a VCF file.")
     with (
         torch.no_grad(),
-        on_device(model, device) as place,
+        on_device(model, device, exact=True) as place,
         tqdm(total=n_variants, disable=not progress, unit="variant") as bar,
     ):
         model.eval()

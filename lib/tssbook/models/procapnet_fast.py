@@ -28,6 +28,7 @@ __all__ = ["FastProCapNet"]
 # Filters times positions that go through the network together: few enough for the processor's
 # cache, and memory that does not grow with the batch. One sequence of 2,114 bp with 512 filters.
 _VALUES = 1 << 20
+_VALUES_ON_CUDA = 1 << 26
 
 
 class FastProCapNet(nn.Module):
@@ -86,7 +87,8 @@ class FastProCapNet(nn.Module):
             )
         if x.shape[-1] <= 2 * self.trim:
             return self.model(x)  # the refusal is the model's own
-        n_together = max(1, _VALUES // (self.model.iconv.out_channels * x.shape[-1]))
+        values = _VALUES_ON_CUDA if x.is_cuda else _VALUES
+        n_together = max(1, values // (self.model.iconv.out_channels * x.shape[-1]))
         parts = [_heads(self.model, _trunk(self.model, part)) for part in x.split(n_together)]
         profiles, counts = zip(*parts, strict=True)
         return torch.cat(profiles), torch.cat(counts)

@@ -88,7 +88,7 @@ def recovery(
     ValueError
         The matrices or the curves have another shape.
     """
-    matrices = [torch.as_tensor(pwm, dtype=torch.float64) for pwm in pwms]
+    matrices = [torch.as_tensor(pwm, dtype=torch.float64, device="cpu") for pwm in pwms]
     if not matrices or any(m.ndim != 2 or len(m) != 4 for m in matrices):
         shapes = [tuple(m.shape) for m in matrices]
         raise ValueError(f"pwms have shapes {shapes}; wanted at least one matrix (4, W).")

@@ -33,7 +33,7 @@ class TrainingDiverged(ArithmeticError):
     Attributes
     ----------
     batch : tuple of torch.Tensor or None
-        The batch at fault, of the training or of the validation data.
+        The batch at fault, of the training or of the validation data, on the training's device.
     history : pandas.DataFrame
         The epochs finished before.
     """
@@ -144,9 +144,9 @@ def fit(
     """
     if patience is not None and patience < 1:
         raise ValueError(f"patience is {patience}; wanted 1 epoch or more, or None.")
-    with on_device(model, device) as place:
+    with _on_device(model, optimizer, device) as place:
         run = Run(model, optimizer, scheduler, state)
-        run.resume(place, (train, valid), loss_terms, seed=seed, clip_norm=clip_norm)
+        run.resume((train, valid), loss_terms, seed=seed, clip_norm=clip_norm)
         bar = tqdm(total=epochs, initial=run.epoch, disable=not progress, unit="epoch")
         try:
             while run.epoch < epochs and not run.is_out_of(patience):
@@ -234,6 +234,19 @@ class _Pass:
             f"batch {self.number} of the {self.name} data: {terms}); the model has {kept}: look at "
             "the batch, lower the learning rate, or clip the gradient."
         )
+
+
+@contextmanager
+def _on_device(
+    model: nn.Module, optimizer: torch.optim.Optimizer, device: str | torch.device | None
+) -> Iterator[torch.device]:
+    """Move a model and with it the optimizer's state, there and back."""
+    try:
+        with on_device(model, device) as place:
+            optimizer.load_state_dict(optimizer.state_dict())  # PyTorch puts it where weights are
+            yield place
+    finally:
+        optimizer.load_state_dict(optimizer.state_dict())
 
 
 def _placed(batch: Iterable[Tensor], device: torch.device) -> tuple[Tensor, ...]:

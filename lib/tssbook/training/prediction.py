@@ -34,7 +34,7 @@ def predict(
     x
         ``(N, 4, L)``; converted to the type of the model's weights, so bytes are welcome.
     batch_size
-        Sequences at a time; the result does not depend on it.
+        Sequences at a time; but for rounding, the result does not depend on it.
     device
         None takes CUDA, Apple's MPS or the CPU, the first there is.
     progress
@@ -112,21 +112,36 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
 
 
 @contextmanager
-def on_device(model: nn.Module, device: str | torch.device | None) -> Iterator[torch.device]:
+def on_device(
+    model: nn.Module, device: str | torch.device | None, *, exact: bool = False
+) -> Iterator[torch.device]:
     """Move a model for the length of a ``with`` block; then restore its device and mode.
 
     On a CPU the process keeps its freed memory from then on, which halves the time of a training
     step; see :func:`tssbook.training.memory.keep_memory`.
+
+    Parameters
+    ----------
+    model
+        Any model.
+    device
+        None takes CUDA, Apple's MPS or the CPU, the first there is.
+    exact
+        Convolve in full ``float32`` on CUDA too, where PyTorch by itself rounds factors to ten
+        bits (TF32): for what are small differences of large numbers.
     """
     home = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
     modes = {module: module.training for module in model.modules()}
     place = resolve_device(device)
+    tf32 = torch.backends.cudnn.allow_tf32
     if place.type == "cpu":
         keep_memory()
     try:
+        torch.backends.cudnn.allow_tf32 = tf32 and not exact
         model.to(place)
         yield place
     finally:
+        torch.backends.cudnn.allow_tf32 = tf32
         model.to(home)
         for module, training in modes.items():
             module.training = training

@@ -126,7 +126,6 @@ class Run:
 
     def resume(
         self,
-        device: torch.device,
         data: tuple[Iterable, Iterable],
         loss_terms: Callable,
         *,
@@ -137,8 +136,6 @@ class Run:
 
         Parameters
         ----------
-        device
-            Where the tensors of the file go.
         data
             The training and the validation data; what makes a training one with that in the
             file, as do the other arguments.
@@ -159,7 +156,7 @@ class Run:
             return
         raw = io.BytesIO(self.path.read_bytes())
         try:
-            content = torch.load(raw, map_location=device, weights_only=True)
+            content = torch.load(raw, map_location="cpu", weights_only=True)
             about = dict(content["about"])
         except Exception as error:  # reading damaged bytes can fail in any way
             raise ValueError(
