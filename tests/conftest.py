@@ -23,12 +23,13 @@ matplotlib.use("agg")  # no window, whatever this machine's default is
 
 # Files that take longest, longest first: what starts last should be short.
 LONGEST_FIRST = (
-    "tests/chapters/test_chapter_4.py",
-    "tests/chapters/test_chapter_3.py",
-    "tests/chapters/test_solutions_1.py",
-    "tests/chapters/test_chapter_2.py",
-    "tests/chapters/",
     "tests/site/test_site_browser.py",
+    "tests/chapters/test_chapter_4.py",
+    "tests/chapters/test_chapter_2.py",
+    "tests/chapters/test_chapter_1.py",
+    "tests/chapters/test_solutions_2.py",
+    "tests/chapters/test_solutions_4.py",
+    "tests/chapters/",
     "tests/test_colab.py",
     "tests/test_readme.py",
     "tests/site/",

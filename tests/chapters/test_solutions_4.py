@@ -36,6 +36,5 @@ def test_few_edits_make_both_strands_alike(solutions):
 def test_the_mask_is_worth_its_trouble(solutions):
     share = solutions["share"]
     assert share["without mask"] < 0.75 * share["with mask"]
-    # Ten epochs at a high rate: rounding, which differs between processors, moves these shares.
-    # Of the gap that the unmasked network leaves, 8 and 51 % are left with the mask on two of them.
-    assert share["truth"] - share["with mask"] < 0.7 * (share["truth"] - share["without mask"])
+    # Of the gap that the unmasked network leaves, the mask leaves 5 %; other seeds up to half.
+    assert share["truth"] - share["with mask"] < 0.5 * (share["truth"] - share["without mask"])

@@ -38,7 +38,7 @@ Changes = Iterator[tuple[Tensor, tuple[Tensor, ...]]]
 # Edits of PromoterNet at a time, and ProCapNet's filters times positions: windows that stay in the
 # processor's cache, and matrix products that are large enough.
 _EDITS, _POSITIONS = 512, 1024
-_POSITIONS_ON_CUDA = 32  # of ProCapNet, whatever its filters: it is large kernels that pay there
+_POSITIONS_ON_CUDA = 8192  # large kernels pay there
 _BLOCK = 10  # neighbouring rows that are convolved to ProCapNet's profile together
 
 _ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
@@ -184,10 +184,8 @@ def procapnet_changes(model: ProCapNet, x: Tensor, bases: Tensor, positions: Ten
     """
     trunk = _Trunk(model, x)
     filters = _profile_filters(model.fconv.weight)
-    if x.is_cuda:
-        together = _POSITIONS_ON_CUDA
-    else:
-        together = min(8, max(1, _POSITIONS // model.fconv.in_channels))
+    values, most = (_POSITIONS_ON_CUDA, 128) if x.is_cuda else (_POSITIONS, 8)
+    together = min(most, max(1, values // model.fconv.in_channels))
     sizes = torch.unique_consecutive(positions // together, return_counts=True)[1]
     for index in torch.arange(len(positions)).split(sizes.tolist()):
         change, start = trunk.changes(bases[index], positions[index])  # (rows, E, C)

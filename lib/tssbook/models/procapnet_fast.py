@@ -28,7 +28,7 @@ __all__ = ["FastProCapNet"]
 # Filters times positions that go through the network together: few enough for the processor's
 # cache, and memory that does not grow with the batch. One sequence of 2,114 bp with 512 filters.
 _VALUES = 1 << 20
-_VALUES_ON_CUDA = 1 << 26
+_VALUES_ON_CUDA = 1 << 25
 
 
 class FastProCapNet(nn.Module):

@@ -93,8 +93,9 @@ def fit(
         Stop after so many epochs without a better validation loss.
     state
         File in which the run is kept after each epoch. If it exists, the run goes on from
-        there, and on a CPU ends bit for bit where it would have ended without the break. All
-        other arguments must be those of the first time, but for ``epochs`` and ``patience``.
+        there, and on a CPU ends bit for bit where it would have ended without the break (on
+        CUDA with ``torch.use_deterministic_algorithms(True)``). All other arguments must be
+        those of the first time, but for ``epochs`` and ``patience``.
     device
         None takes CUDA, Apple's MPS or the CPU, the first there is; the model goes back to
         where it was at the end.
