@@ -1,6 +1,6 @@
 # Two commands matter: `make book` and `make test`. Works with GNU make 3.81 and any POSIX shell.
 # PYTHON=python3.12 chooses the Python that makes .venv; PORT=8001 the port of `make serve`;
-# WORKERS=4 how many tests run at a time (each uses one core and up to 3 GB).
+# WORKERS=4 how many tests run at a time (each uses one core and up to 5 GB).
 
 PY = .venv/bin/python
 PORT = 8000
