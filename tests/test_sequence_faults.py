@@ -17,7 +17,9 @@ from tssbook.sequence import (
     codes,
     decode,
     one_hot,
+    one_hot_codes,
     require_codes,
+    require_counts,
     require_positive,
     require_sequences,
     reverse_complement,
@@ -250,3 +252,20 @@ def test_whole_numbers_of_one_or_more():
     for value in (0, -3, 2.5, 4.0, True, None, "64", np.float64(64)):
         message = refusal(lambda value=value: require_positive(length=10, batch_size=value))
         assert message == f"batch_size is {value!r}; wanted a whole number of 1 or more."
+
+
+def test_reads_are_finite_numbers_of_0_or_more():
+    require_counts(torch.tensor([0.0, 1, 2.5]))
+    require_counts(torch.zeros(0, 2))
+    for value, said in ((-1.0, "-1"), (float("nan"), "nan"), (float("inf"), "inf")):
+        counts = torch.zeros(2, 3)
+        counts[1, 2] = value
+        assert f"hold {said} at (1, 2); wanted" in refusal(lambda c=counts: require_counts(c))
+        message = refusal(lambda c=counts: require_counts(c, "tracks", torch.tensor([40, 17])))
+        assert f"The tracks hold {said} at (17, 2)" in message
+
+
+def test_codes_above_4_are_no_n():
+    assert one_hot_codes(np.array([[0, 4]], dtype=np.uint8)).sum() == 1
+    message = refusal(lambda: one_hot_codes(np.array([[0, 5]], dtype=np.uint8)))
+    assert "The codes hold 5; wanted" in message

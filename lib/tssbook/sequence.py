@@ -29,6 +29,7 @@ __all__ = [
     "one_hot",
     "one_hot_codes",
     "require_codes",
+    "require_counts",
     "require_positive",
     "require_sequences",
     "reverse_complement",
@@ -141,7 +142,18 @@ def _numpy_type(dtype: torch.dtype) -> np.dtype:
 
 
 def one_hot_codes(codes: np.ndarray) -> Tensor:
-    """Turn codes ``(N, L)`` into one-hot bytes ``(N, 4, L)``, ``int8``; code 4 is all zero."""
+    """Turn codes ``(N, L)`` into one-hot bytes ``(N, 4, L)``, ``int8``; code 4 is all zero.
+
+    Raises
+    ------
+    ValueError
+        A code is above 4.
+    """
+    if codes.size and codes.max() > len(ALPHABET):
+        raise ValueError(
+            f"The codes hold {codes.max()}; wanted A 0, C 1, G 2, T 3 and 4 for N (tssbook.sequence"
+            ".codes makes them of letters)."
+        )
     x = np.empty((len(codes), 4, codes.shape[1]), dtype=np.int8)
     for base in range(4):
         x[:, base] = codes == base
@@ -304,6 +316,35 @@ def require_positive(**numbers: object) -> None:
     for name, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name} is {value!r}; wanted a whole number of 1 or more.")
+
+
+def require_counts(counts: Tensor, name: str = "counts", rows: Tensor | None = None) -> None:
+    """Refuse numbers of reads that are negative, NaN or infinite: the one check of every loss.
+
+    Parameters
+    ----------
+    counts
+        Any shape.
+    name
+        What to call them in the message.
+    rows
+        The numbers of the rows, where they are not 0, 1, 2, ...: ``(N,)``.
+
+    Raises
+    ------
+    ValueError
+        The message names the first wrong value and its place.
+    """
+    wrong = ~((counts >= 0) & (counts < torch.inf))  # NaN is neither
+    if wrong.any():
+        place = tuple(wrong.nonzero()[0].tolist())
+        found = counts[place].item()
+        if rows is not None:
+            place = (int(rows[place[0]]), *place[1:])
+        raise ValueError(
+            f"The {name} hold {found:g} at {place}; wanted finite numbers of 0 or "
+            "more (of files of the - strand without their sign, with 0 for NaN)."
+        )
 
 
 def require_codes(codes: object, *, shortest: int = 1) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +63,6 @@ def test_files_say_what_they_are(two):
     files = BigWigs(two)
     assert len(files) == 2
     assert files.lengths == [{"chr1": 6, "chr2": 3}] * 2
-    assert files.negative == [False, True]
     assert files.total(1, [("chr1", 0, 1), ("chr1", 3, 6)]) == 1 + 0.5 + 6
     assert files.total(0, [("chr1", 2, 3)]) == 0  # no value at all
     assert BigWigs.of(files) is files
@@ -85,8 +86,8 @@ def test_small_values_and_nan_keep_their_sign(tmp_path):
     """Files on a log scale are below 1; a reader that rounds takes -0.9 for 0."""
     path = write(tmp_path / "log.bw", {"chr1": [-0.9, NAN, -0.25, None]})
     files = BigWigs([path])
-    assert files.negative == [True]
     assert files.read(["chr1"], [0], 4).tolist() == [[[np.float32(0.9), 0, 0.25, 0]]]
+    assert files.negative == [True]
 
 
 # --- wrong input ----------------------------------------------------------------------------
@@ -116,8 +117,80 @@ def test_a_file_cut_short(two):
 
 def test_both_signs(tmp_path):
     path = write(tmp_path / "ratio.bw", {"chr1": [-2, 1, 3]})
-    message = refusal(lambda: BigWigs([path]))
-    assert re.match(f"{path} holds values from -2 to 3; wanted one sign", message)
+    for starts in ([0], [0, 1]):  # in one window, and in two
+        message = refusal(
+            lambda starts=starts: BigWigs([path]).read(["chr1"] * len(starts), starts, 2)
+        )
+        assert re.match(rf"{path} holds values above 0 and below it \(.*; wanted one sign", message)
+    files = BigWigs([path])
+    assert files.read(["chr1"], [1], 2).tolist() == [[[1, 3]]]
+    assert "-2 in the window at chr1:0" in refusal(lambda: files.read(["chr1"], [0], 1))
+
+
+def test_strands_in_the_wrong_order_by_their_signs(tmp_path):
+    """Names that say nothing: the first file is the - strand's, and nothing may come back."""
+    below = write(tmp_path / "rep1_a.bw", {"chr1": [0, -2, -1, 0]})
+    above = write(tmp_path / "rep1_b.bw", {"chr1": [3, 0, 0, 4]})
+    message = refusal(lambda: BigWigs([below, above]).read(["chr1"], [0], 4))
+    assert (
+        "rep1_a.bw is track 0 and below 0, and its mirror, track 1, rep1_b.bw, is above" in message
+    )
+    right = BigWigs([above, below]).read(["chr1"], [0], 4)
+    assert right.tolist() == [[[3, 0, 0, 4], [0, 2, 1, 0]]]
+
+
+def test_sums_are_exact_and_stop_at_the_end(tmp_path):
+    """Summaries of a bigWig (zoom levels) count bases and not reads: they are not asked."""
+    rng = np.random.default_rng(5)
+    row = np.where(rng.random(50_000) < 0.1, rng.integers(1, 9, 50_000), None)
+    path = write(tmp_path / "many.bw", {"chr1": row.tolist()})
+    total = float(sum(v for v in row if v is not None))
+    assert BigWigs([path]).total(0, [("chr1", 0, 60_000)]) == total
+    assert BigWigs([path]).total(0, [("chr1", 50_000, 60_000), ("chrM", 0, 5)]) == 0
+
+
+FLIPS = """
+import sys
+from pathlib import Path
+from tssbook.data.bigwig import BigWigs
+path, flips = Path(sys.argv[1]), sys.argv[2:]
+whole = path.read_bytes()
+wanted = BigWigs([path]).read(["chr1"] * 4, [0, 900, 1500, 2900], 200).tolist()
+for flip in flips:
+    at, mask = map(int, flip.split(","))
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ mask]) + whole[at + 1 :])
+    try:
+        BigWigs([path]).read(["chr1"] * 4, [0, 900, 1500, 2900], 200)
+        print("read")
+    except ValueError as error:
+        assert str(path) in str(error), error
+        print("refused")
+"""
+
+
+def test_flipped_bytes_of_a_header_neither_kill_nor_hang(tmp_path):
+    """pyBigWig died of the first of these, and hung at the last."""
+    row = np.random.default_rng(1).integers(1, 9, 3_000).tolist()
+    path = write(tmp_path / "flipped.bw", {"chr1": row, "chr2": row})
+    rng = np.random.default_rng(2)
+    flips = ["7,128", "216,255", "228,255", "240,255", "195,92"]
+    flips += [f"{at},{mask}" for at, mask in rng.integers((0, 1), (700, 256), (60, 2))]
+    command = [sys.executable, "-W", "ignore", "-c", FLIPS, str(path), *flips]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    outcomes = done.stdout.split()
+    assert len(outcomes) == len(flips)
+    assert outcomes.count("refused") > 5
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9, 0.99])
+def test_every_cut_is_refused_with_the_files_name(tmp_path, share):
+    row = np.random.default_rng(1).integers(1, 9, 30_000).tolist()
+    path = write(tmp_path / "cut.bw", {"chr1": row})
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    message = refusal(lambda: BigWigs([path]).read(["chr1"] * 3, [0, 15_000, 29_000], 1_000))
+    assert str(path) in message
+    assert "get it again" in message
 
 
 def test_chromosome_that_is_not_there(two):

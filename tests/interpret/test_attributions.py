@@ -388,3 +388,38 @@ def test_what_is_refused(given, error, found):
 def test_the_profile_head_explains_one_sequence():
     with pytest.raises(ValueError, match=r"2 sequences; wanted one, \(1, 4, L\)"):
         ProfileHead(small(), sequences(2))
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("head", HEADS)
+def test_inside_a_block_without_gradients(mode, head):
+    model, x = small(), sequences(1)
+    wanted = attribute(model, x, head, seed=0, n_shuffles=3).contributions
+    with mode():
+        assert torch.equal(attribute(model, x, head, seed=0, n_shuffles=3).contributions, wanted)
+        made_inside = sequences(1)
+        found = attribute(model, made_inside, head, seed=0, n_shuffles=3).contributions
+    assert torch.equal(found, wanted)
+
+
+class Squashed(nn.Module):
+    """A layer that calls what no hook sees."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.silu(x) * 3
+
+
+class WithSquashed(ProCapNet):
+    def __init__(self) -> None:
+        super().__init__(8, 2)
+        self.squash = Squashed()
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        profile, count = super().forward(x)
+        return profile, self.squash(count * 10)
+
+
+def test_refusal_names_the_function_and_the_layer():
+    torch.manual_seed(0)
+    with pytest.raises(NotImplementedError, match=r"\(silu in the layer squash \(Squashed\)\)"):
+        attribute(WithSquashed(), sequences(1), "count", seed=0, n_shuffles=3)

@@ -210,3 +210,11 @@ def test_what_is_refused(given, error, found):
     given = {"model": counter(), "x": with_c(5)} | given
     with pytest.raises(error, match=found):
         flip_strand(given.pop("model"), given.pop("x"), seed=0, device="cpu", **given)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_inside_a_block_without_gradients(mode):
+    wanted = flip_strand(counter(), with_c(5), seed=0, max_iter=20, device="cpu")
+    with mode():
+        found = flip_strand(counter(), with_c(5), seed=0, max_iter=20, device="cpu")
+    assert found.edits == wanted.edits

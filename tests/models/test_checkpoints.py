@@ -463,3 +463,39 @@ def test_what_cannot_be_saved(model, tmp_path):
     refused(lambda: save(model, path, sha256="0", format=2), "format, sha256: ", TypeError)
     model.config = {"length": (2,)}
     refused(lambda: save(model, path), "config = ", TypeError)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch's
+@pytest.mark.parametrize("wrap", [torch.compile, nn.DataParallel])
+def test_a_wrapped_model_is_saved_as_the_one_inside(model, tmp_path, wrap):
+    save(wrap(model), tmp_path / "inside")
+    loaded = type(model).from_pretrained(tmp_path / "inside")
+    assert describe(tmp_path / "inside")["model"] == type(model).__name__
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."]
+)
+def test_names_that_wrappers_have_lengthened(model, prefix):
+    tensors = {prefix + name: tensor for name, tensor in model.state_dict().items()}
+    filled = fill(lambda: type(model)(**model.config), tensors, "weights.pt")
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(filled.state_dict()[name], tensor)
+
+
+def test_a_path_that_is_there_is_never_asked_of_the_hub(model, tmp_path, monkeypatch):
+    def asked(*_: object, **__: object) -> None:
+        raise AssertionError("the Hub was asked")
+
+    monkeypatch.setattr(checkpoints, "download", asked)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "best_model.pt").write_bytes(b"weights")
+    (tmp_path / "runs" / "empty").mkdir()
+    for name in ("runs/best_model.pt", "runs/empty"):
+        with pytest.raises(FileNotFoundError, match=f"{name} is there, but no checkpoint"):
+            type(model).from_pretrained(name)
+    with pytest.raises(FileNotFoundError, match="there is no checkpoint"):
+        type(model).from_pretrained(Path("runs/typo"))  # a Path never means the Hub

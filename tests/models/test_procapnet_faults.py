@@ -21,6 +21,7 @@ from tests.models.procapnet_archives import (
     special,
 )
 from tests.support import Bomb, refusal
+from tssbook.models import procapnet
 from tssbook.models.checkpoints import CheckpointError
 from tssbook.models.procapnet import (
     ProCapNet,
@@ -200,3 +201,18 @@ def test_other_files_of_multimolecule(tmp_path, model):
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):
         ProCapNet.from_published(path)
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_losses_refuse_what_is_no_count(value):
+    counts = torch.ones(2, 2, 10)
+    counts[1, 0, 3] = value
+    for loss, logits in (
+        (procapnet.profile_loss, torch.zeros(2, 2, 10)), (procapnet.count_loss, torch.zeros(2, 1)),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=rf"hold {value:g} at \(1, 0, 3\)"):
+            loss(logits, counts)
+        seen = torch.ones(2, 10, dtype=torch.bool)
+        seen[1, 3] = False  # masked bases may hold anything, NaN too
+        whole = torch.where(counts == 1, counts, 0)
+        assert torch.equal(loss(logits, counts, seen), loss(logits, whole, seen))

@@ -83,3 +83,11 @@ def test_other_files(tmp_path, cls):
     refused(cls, {"conv.weight": torch.tensor(1.0)}, path, "no such tensor|no such model")
     refused(cls, {"conv.weight": Bomb(str(tmp_path / "ran"))}, path, "was not loaded")
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_loss_refuses_what_is_no_track(value):
+    model, target = SimpleNet(), torch.ones(1, 10, 700)
+    target[0, 4, 340] = value
+    with pytest.raises(ValueError, match=rf"The tracks hold {value:g} at \(0, 4, 15\)"):
+        loss_terms(model, torch.ones(1, 10, 700), target)

@@ -226,3 +226,12 @@ def test_the_random_streams_stay_what_they_were():
     ((order, turned),) = batches
     assert order.tolist() == [6, 3, 1, 0, 7, 5, 4, 2]
     assert turned.int().tolist() == [0, 1, 0, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_values_that_are_no_numbers(value):
+    x, y = torch.zeros(4, 2), torch.zeros(4)
+    y[2] = value
+    assert f"Tensor 1 holds {value} at (2,); wanted finite" in refusal(
+        lambda: Batches(x, y, batch_size=2)
+    )

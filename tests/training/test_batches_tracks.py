@@ -194,3 +194,12 @@ def test_about_is_the_same_for_arrays_on_disk(tmp_path):
     on_disk = np.load(tmp_path / "tracks.npy", mmap_mode="r")
     one, other = (TrackBatches(CODES, tracks, batch_size=2) for tracks in (TRACKS, on_disk))
     assert one.about == other.about
+
+
+@pytest.mark.parametrize("value", [-2.0, float("nan"), float("inf")])
+def test_tracks_that_are_no_reads_are_refused_by_row(value):
+    tracks = np.ones((6, 2, 8), dtype=np.float32)
+    tracks[4, 1, 3] = value
+    batches = TrackBatches(np.zeros((6, 8), dtype=np.uint8), tracks, batch_size=2, rows=[0, 4])
+    assert f"The tracks hold {value:g} at (4, 1, 3)" in refusal(lambda: list(batches))
+    assert len(list(TrackBatches(np.zeros((6, 8), np.uint8), tracks, batch_size=2, rows=[0]))) == 1

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -409,3 +409,56 @@ def test_model_goes_back_to_its_device():
     one = [(column(1), column(1))]
     fit(model, one, one, loss_terms, optimizer, epochs=1, seed=0, device="cpu")
     assert model.moves == ("cpu", "cpu")
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bool, torch.int8])
+def test_types_are_cast_once(kind):
+    x = (torch.arange(32).reshape(8, 4) % 3 == 0).to(kind)
+    y = torch.arange(8.0, dtype=torch.float64)
+
+    def weights(x: Tensor, y: Tensor) -> Tensor:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        fit(model, [(x, y)], [(x, y)], squared, optimizer, epochs=2, seed=0)
+        return model[0].weight
+
+    assert torch.equal(weights(x, y), weights(x.float(), y.float()))
+
+
+def squared(model: nn.Module, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+    assert prediction.dtype == target.dtype == torch.float32
+    return {"mse": (prediction - target).square()}
+
+
+def test_optimizer_of_another_model_is_refused():
+    """One cell of a notebook run again: a new model, and the optimizer of the old one."""
+    old, model = (nn.Sequential(nn.Linear(4, 1), nn.Flatten(0)) for _ in range(2))
+    batches = [(torch.rand(2, 4), torch.rand(2))]
+    optimizer = torch.optim.SGD(old.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match="holds none of the model's weights"):
+        fit(model, batches, batches, squared, optimizer, epochs=1, seed=0)
+    head = torch.optim.SGD([model[0].bias], lr=0.1)  # some of them is what fine-tuning wants
+    before = model[0].weight.clone()
+    fit(model, batches, batches, squared, head, epochs=1, seed=0)
+    assert torch.equal(model[0].weight, before)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_training_inside_a_block_without_gradients(mode):
+    def weights() -> Tensor:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        fit(model, batches, batches, squared, optimizer, epochs=1, seed=0)
+        return model[0].weight.detach()
+
+    torch.manual_seed(1)
+    batches = [(torch.rand(2, 4), torch.rand(2))]
+    wanted = weights()
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with mode():
+        fit(model, batches, batches, squared, optimizer, epochs=1, seed=0)
+    assert torch.equal(model[0].weight, wanted)

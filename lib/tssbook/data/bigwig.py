@@ -8,27 +8,14 @@ works outside Python's global lock (pyBigWig and pybigtools work inside it).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from tssbook.data.tables import known
 
 __all__ = ["BigWigs"]
-
-
-_KINDS = ("min", "max", "sum")
-
-
-class Summary(NamedTuple):
-    """Smallest and largest value of a file, and the sum of all."""
-
-    low: float
-    high: float
-    total: float
 
 
 class BigWigs:
@@ -48,16 +35,15 @@ class BigWigs:
     lengths : list of dict of str to int
         Per file its chromosomes and their lengths.
     negative : list of bool
-        Per file whether its values are below 0, as in many files of the - strand.
-    summaries : list of Summary
+        Per file whether values below 0 were read so far, as in many files of the - strand.
 
     Raises
     ------
     FileNotFoundError
         There is no such file.
     ValueError
-        ``paths`` is no list or empty, a file is no bigWig or holds values of both signs, or the
-        files of two strands are not in mirror order.
+        ``paths`` is no list or empty, a file is no bigWig or was cut short, or the files of two
+        strands are not in mirror order by their names.
     """
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
@@ -69,11 +55,19 @@ class BigWigs:
         for path in self.paths:
             if not path.is_file():
                 raise FileNotFoundError(f"There is no file {path}; wanted a bigWig file.")
+            _require_end(path)
         _require_mirror_order([path.name for path in self.paths])
-        self._readers = [figwig.BigWigReader(path) for path in self.paths]
+        try:
+            self._readers = [figwig.BigWigReader(path) for path in self.paths]
+        except (ValueError, OSError) as error:  # figwig names the file
+            raise ValueError(f"{error}; wanted a whole bigWig file: get it again.") from error
         self.lengths: list[dict[str, int]] = [reader.chrom_sizes for reader in self._readers]
-        self.summaries = [_summary(path) for path in self.paths]
-        self.negative = [summary.low < 0 for summary in self.summaries]
+        self._signs = np.zeros(len(self.paths), dtype=np.int8)  # of what was read so far
+
+    @property
+    def negative(self) -> list[bool]:
+        """Per file whether values below 0 were read so far."""
+        return (self._signs < 0).tolist()
 
     @classmethod
     def of(cls, bigwigs: BigWigs | Sequence[str | Path]) -> BigWigs:
@@ -128,29 +122,57 @@ class BigWigs:
         Raises
         ------
         ValueError
-            A file has no such chromosome, or is damaged.
+            A file has no such chromosome, is damaged or holds values of both signs, or the files of
+        the two strands stand in the wrong order: those of the first half are below 0.
         """
         import figwig
 
         chroms, starts = np.asarray(chroms, dtype=str), np.asarray(starts, dtype=np.int64)
         shortest = {chrom: min(self._lengths_of(chrom)) for chrom in np.unique(chroms).tolist()}
         ends = np.array([shortest[chrom] for chrom in chroms.tolist()], dtype=np.int64)
-        tracks = figwig.read_bigwig(self._readers, chroms, starts.clip(0), length, n_jobs=-1)
+        try:
+            tracks = figwig.read_bigwig(self._readers, chroms, starts.clip(0), length, n_jobs=-1)
+        except ValueError as error:  # figwig names the file
+            raise ValueError(f"{error}; the file is damaged: get it again.") from error
         for row in np.flatnonzero((starts < 0) | (starts + length > ends)):
             before = min(max(-int(starts[row]), 0), length)
             inside = np.nan_to_num(tracks[row, :, : length - before])  # past the end is NaN
             tracks[row] = np.pad(inside, ((0, 0), (before, 0)))
-        for track in np.flatnonzero(self.negative):
-            np.abs(tracks[:, track], out=tracks[:, track])
-        return tracks
+        self._note_signs(tracks, chroms, starts)
+        return np.abs(tracks, out=tracks) if any(self.negative) else tracks
 
     def total(self, track: int, places: Iterable[tuple[str, int, int]]) -> float:
         """Add up what one file holds in intervals ``(chrom, start, end)``, without a sign."""
-        import pyBigWig
+        reader, total = self._readers[track], 0.0
+        for chrom, start, end in places:
+            end = min(end, reader.chrom_sizes.get(chrom, 0))
+            if start < end:
+                total += float(reader.read(chrom, [start], end - start).sum(dtype=np.float64))
+        return abs(total)
 
-        with pyBigWig.open(str(self.paths[track])) as file:
-            sums = [file.stats(*place, type="sum", exact=True)[0] for place in places]
-        return abs(float(np.nansum([value or 0.0 for value in sums])))
+    def _note_signs(self, tracks: np.ndarray, chroms: np.ndarray, starts: np.ndarray) -> None:
+        """Refuse values of both signs in one file, and strands in the wrong order."""
+        lows, highs = tracks.min((0, 2), initial=0), tracks.max((0, 2), initial=0)
+        for track, path in enumerate(self.paths):
+            for sign, found in ((-1, lows[track]), (1, highs[track])):
+                if sign * found > 0 and self._signs[track] == -sign:
+                    row = int(np.argmax((sign * tracks[:, track] > 0).any(1)))
+                    raise ValueError(
+                        f"{path} holds values above 0 and below it ({found:g} in the window at "
+                        f"{chroms[row]}:{starts[row]}); wanted one sign, as reads of one strand "
+                        "have (a minus before all of them is welcome)."
+                    )
+                if sign * found > 0:
+                    self._signs[track] = sign
+        half = len(self) // 2
+        first, last = self._signs[:half], self._signs[::-1][:half]
+        if (swapped := (first < 0) & (last > 0)).any():
+            track = int(np.argmax(swapped))
+            raise ValueError(
+                f"{self.paths[track].name} is track {track} and below 0, and its mirror, track "
+                f"{len(self) - 1 - track}, {self.paths[-1 - track].name}, is above it; wanted the "
+                "+ strand's tracks first, then the - strand's in the opposite order."
+            )
 
     def _lengths_of(self, chrom: str) -> list[int]:
         for path, found in zip(self.paths, self.lengths, strict=True):
@@ -159,24 +181,13 @@ class BigWigs:
         return [found[chrom] for found in self.lengths]
 
 
-def _summary(path: Path) -> Summary:
-    """Ask for the summaries of whole chromosomes, which the file has ready.
-
-    Not pyBigWig's ``header()``: that makes whole numbers of them, so -0.9 is 0, and ends the
-    process where a value is NaN.
-    """
-    import pyBigWig
-
-    with pyBigWig.open(str(path)) as file:
-        found = [[file.stats(c, type=kind)[0] for c in file.chroms()] for kind in _KINDS]
-    lows, highs, sums = (np.nan_to_num(np.array(values, dtype=np.float64)) for values in found)
-    low, high = lows.min(initial=0), highs.max(initial=0)
-    if low < 0 < high:
-        raise ValueError(
-            f"{path} holds values from {low:g} to {high:g}; wanted one sign, as reads of one "
-            "strand have (a minus before all of them is welcome)."
-        )
-    return Summary(float(low), float(high), math.fsum(sums))
+def _require_end(path: Path) -> None:
+    """Refuse a file that was cut: a bigWig ends with the four bytes that it begins with."""
+    with path.open("rb") as file:
+        begin = file.read(4)
+        file.seek(-min(4, file.seek(0, 2)), 1)
+        if file.read() != begin:
+            raise ValueError(f"{path} is no whole bigWig file: its end is missing; get it again.")
 
 
 def _require_mirror_order(names: Sequence[str]) -> None:

@@ -21,6 +21,7 @@ from tssbook.data.fasta import Fasta
 from tssbook.data.genome import locus_windows, read_windows
 from tssbook.data.store import Store, Writer, is_complete, open_store
 from tssbook.data.tables import Source
+from tssbook.files import sha256
 
 __all__ = ["TRACKS", "build_tracks"]
 
@@ -30,7 +31,7 @@ TRACKS = (
 )  # fmt: skip
 _ROWS = 256  # loci in memory at a time while building
 _LOCI = ["chrom", "tss", "strand", "start", "end", "padded", "blacklisted"]
-_VERSION = 1  # goes up when the same files give other arrays
+_VERSION = 2  # goes up when the same files give other arrays
 
 
 def build_tracks(
@@ -46,7 +47,7 @@ def build_tracks(
     """Make a data set on disk by the rules of :func:`tssbook.data.genome.extract`.
 
     Only 256 loci are in memory at a time. A folder that holds the same data set is used as it is,
-    or gone on with where it is not finished. The same are the files' names, sizes and sums, and
+    or gone on with where it is not finished. The same are the files' names and contents, and
     everything else that is given.
 
     Parameters
@@ -66,7 +67,7 @@ def build_tracks(
         ``float32``, both along the gene, in the order of the loci.
         ``tables["loci"]``: ``chrom``, ``tss``, ``strand``, ``start``, ``end``, ``padded``
         (positions outside the chromosome) and ``blacklisted`` (positions in each list, added
-        up). ``tables["tracks"]``: ``file``, and ``negative`` where the sign was taken off.
+        up). ``tables["tracks"]``: ``file``.
 
     Raises
     ------
@@ -85,7 +86,6 @@ def build_tracks(
     if is_complete(folder, made_from):
         return open_store(folder)
     shapes = {"sequences": ((length,), "uint8"), "tracks": ((len(bigwigs), length), "float32")}
-    files = {"file": [path.name for path in bigwigs.paths], "negative": bigwigs.negative}
     with (
         Writer(folder, len(around), shapes, made_from) as writer,
         tqdm(total=len(around), initial=writer.done, unit=" loci", disable=not progress) as bar,
@@ -95,7 +95,8 @@ def build_tracks(
             codes, tracks = read_windows(fasta, bigwigs, some, blacklists)
             writer.write(writer.done, sequences=codes, tracks=tracks)
             bar.update(len(some))
-        return writer.finish(loci=around[_LOCI], tracks=pd.DataFrame(files))
+        files = pd.DataFrame({"file": [path.name for path in bigwigs.paths]})
+        return writer.finish(loci=around[_LOCI], tracks=files)
 
 
 def _description(
@@ -109,11 +110,8 @@ def _description(
     return {
         "track data": _VERSION,
         "length": length,
-        "fasta": [fasta.path.name, fasta.path.stat().st_size],
-        "bigwigs": [
-            [path.name, path.stat().st_size, summary.total]
-            for path, summary in zip(bigwigs.paths, bigwigs.summaries, strict=True)
-        ],
+        "fasta": [fasta.path.name, sha256(fasta.path)],
+        "bigwigs": [[path.name, sha256(path)] for path in bigwigs.paths],
         "loci": _digest(around[["chrom", "start", "end", "strand"]]),
         "blacklists": [
             [_digest(b.intervals), b.tracks, b.replace_by, b.factor] for b in blacklists

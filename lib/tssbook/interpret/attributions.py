@@ -21,15 +21,16 @@ position, so both add up to the prediction minus the mean prediction of the refe
 from __future__ import annotations
 
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from tqdm import tqdm
 
 from tssbook.interpret.heads import CountHead, ProfileHead
 from tssbook.sequence import require_positive, require_sequences
-from tssbook.training.prediction import on_device
+from tssbook.training.prediction import on_device, with_gradients
 
 __all__ = ["Attributions", "attribute"]
 
@@ -37,6 +38,15 @@ __all__ = ["Attributions", "attribute"]
 # of the largest prediction: rounding, where no difference is large. Accelerators may round the
 # inputs of a convolution to 10 bits.
 _OF_DIFFERENCE, _OF_PREDICTION, _OF_PREDICTION_ELSEWHERE = 1e-2, 1e-5, 1e-3
+
+# Functions that are not linear, and have no hook where a model calls them by itself.
+_BENT = frozenset((
+    "abs", "amax", "amin", "celu", "clamp", "clamp_max", "clamp_min", "clip", "cos", "cumprod",
+    "div", "elu", "exp", "expm1", "gelu", "glu", "hardtanh", "leaky_relu", "log", "log1p",
+    "log_softmax", "max", "max_pool1d", "maximum", "min", "minimum", "mish", "pow", "prelu",
+    "prod", "reciprocal", "relu6", "rsqrt", "selu", "sigmoid", "silu", "sin", "softmax",
+    "softplus", "sqrt", "square", "std", "tanh", "var", "where",
+))  # fmt: skip
 
 
 class Attributions(NamedTuple):
@@ -107,11 +117,11 @@ def attribute(
         raise ValueError(f"head is {head!r}; wanted 'profile' or 'count'.")
     require_positive(n_shuffles=n_shuffles, batch_size=batch_size)
     require_sequences(x, bases=True)
-    with on_device(model, device, exact=True) as place:
+    with with_gradients(), on_device(model, device, exact=True) as place:
         model.eval()
         parts = []
         for one in tqdm(x.split(1), disable=not progress, unit="sequence"):
-            one = one.to(place, torch.float32)
+            one = one.to(place, torch.float32, copy=True)  # inference mode's own has no gradient
             explained = ProfileHead(model, one) if head == "profile" else CountHead(model)
             parts.append(_explained(explained, one, seed, n_shuffles, batch_size))
     return Attributions(*(torch.cat(part) for part in zip(*parts, strict=True)))
@@ -145,19 +155,55 @@ def _explained(
     found = (hypothetical * x).sum((1, 2))  # (n_shuffles,)
     expected = (predicted[:1] - predicted[1:])[:, 0]
     share = _OF_PREDICTION if both.device.type == "cpu" else _OF_PREDICTION_ELSEWHERE
-    _require_sum(found - expected, expected, share * predicted.abs().max())
+    _require_sum(found - expected, expected, share * predicted.abs().max(), head, x)
     mean = hypothetical.mean(0, keepdim=True)  # (1, 4, L)
     return Attributions(mean * x, mean, (found - expected)[None])
 
 
-def _require_sum(deltas: Tensor, expected: Tensor, rounding: Tensor) -> None:
+def _require_sum(
+    deltas: Tensor, expected: Tensor, rounding: Tensor, head: nn.Module, x: Tensor
+) -> None:
     """Refuse contributions that miss the differences of predictions, ``(n_shuffles,)``."""
     delta, difference = deltas.abs().max(), expected.abs().max()
     if not delta <= _OF_DIFFERENCE * difference + rounding:  # NaN is no sum either
         raise NotImplementedError(
             f"The contributions miss the differences of predictions by up to {delta:.2g}, where "
             f"these are up to {difference:.2g}; wanted at most {_OF_DIFFERENCE:.0%}. The model "
-            "does something that DeepLIFT takes for linear: make each activation a layer of "
-            "torch.nn in __init__ (nn.SiLU() for F.silu), and a product of activations "
-            "tangermeme.deep_lift_shap.BilinearOp."
+            f"does something that DeepLIFT takes for linear ({_bent(head, x)}): make each "
+            "activation a layer of torch.nn in __init__ (nn.SiLU() for F.silu), and a product of "
+            "activations tangermeme.deep_lift_shap.BilinearOp."
         )
+
+
+@torch.no_grad()
+def _bent(head: nn.Module, x: Tensor) -> str:
+    """Name the functions that are not linear and that a ``forward`` calls by itself, and whose."""
+    around, found = [""], {}
+
+    class Listening(TorchFunctionMode):
+        def __torch_function__(
+            self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+        ) -> Any:
+            if (name := getattr(function, "__name__", "")) in _BENT and around[-1]:
+                found[f"{name} in {around[-1]}"] = None
+            return function(*args, **(kwargs or {}))
+
+    def enter(name: str) -> Any:
+        return lambda *_: around.append(name)
+
+    def leave(*_: Any) -> None:
+        around.pop()
+
+    hooks = []
+    for name, module in head.model.named_modules():
+        own = "" if type(module).__module__.startswith("torch.nn.") else type(module).__name__
+        where = f"the layer {name} ({own})" if own and name else own
+        hooks.append(module.register_forward_pre_hook(enter(where)))
+        hooks.append(module.register_forward_hook(leave))
+    try:
+        with Listening():
+            head.model(x.to(next(head.parameters(), x)))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return ", ".join(found) or "none of its functions is known for it"

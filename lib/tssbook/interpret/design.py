@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tssbook.interpret.heads import require_one, two_heads
 from tssbook.models.procapnet import to_proba
 from tssbook.sequence import decode, require_positive
-from tssbook.training.prediction import on_device
+from tssbook.training.prediction import on_device, with_gradients
 
 __all__ = ["Design", "flip_strand"]
 
@@ -115,9 +115,9 @@ def flip_strand(
     require_one(x)
     require_positive(max_edits=max_edits, max_iter=max_iter)
     given = None if target is None else _checked(target)
-    with on_device(model, device) as place:
+    with with_gradients(), on_device(model, device) as place:
         model.eval()
-        x = x.detach().to(place, torch.float32)
+        x = x.detach().to(place, torch.float32, copy=True)
         before = _probabilities(model, x)
         wanted = (0.0, _OFF) if before[1] > before[0] else (_OFF, 0.0)
         wanted = torch.tensor([given or wanted], device=place)  # (1, 2)

@@ -25,7 +25,7 @@ from torch import nn
 
 from tssbook import __version__
 from tssbook.files import sha256, write_whole
-from tssbook.models.weights import CheckpointError, download, fill, read_tensors
+from tssbook.models.weights import CheckpointError, bare, download, fill, read_tensors
 
 with warnings.catch_warnings():  # in a notebook without ipywidgets its progress bars complain
     warnings.filterwarnings("ignore", message="IProgress not found")
@@ -78,7 +78,9 @@ class Pretrained(PyTorchModelHubMixin, library_name="tssbook"):
         try:
             files = _locate(name)
         except FileNotFoundError:
-            if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
+            if isinstance(name, Path) or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+                raise
+            if Path(name).exists():  # a path of this machine is told to nobody
                 raise
             tensors, description = (download(str(name), file, **hub) for file in _IN_FOLDER)
             files = tensors, description
@@ -108,7 +110,8 @@ def save(model: nn.Module, path: str | Path, **about: Any) -> Path:
     Parameters
     ----------
     model
-        Its attribute ``config`` is the dict of its constructor's arguments.
+        Its attribute ``config`` is the dict of its constructor's arguments. Of a compiled or
+        data-parallel model the one inside is saved.
     path
         With or without one of the two suffixes; missing folders are made.
     **about
@@ -172,6 +175,12 @@ def _locate(name: str | Path) -> tuple[Path, Path]:
                 f'write "./{name}" for the file, or rename it'
             )
         here = [_pair(_shipped_folder() / name)]
+    if not here and path.name and path.exists():
+        raise FileNotFoundError(
+            f"{path} is there, but no checkpoint of tssbook beside it or in it, which is "
+            f"{' and '.join(_IN_FOLDER)} in a folder, or NAME.safetensors and NAME.json: for the "
+            "weights of others use from_published"
+        )
     if not here:
         raise FileNotFoundError(
             f"there is no checkpoint {str(name)!r}, neither as a path nor among the shipped ones "
@@ -189,6 +198,7 @@ def _write(model: nn.Module, files: tuple[Path, Path], about: Mapping[str, Any])
     """Write both files, the description last: it holds the checksum of the other."""
     if taken := sorted(set(about) & set(_OURS)):
         raise TypeError(f"{', '.join(taken)}: these fields are filled in by save itself")
+    model = bare(model)
     config = getattr(model, "config", None)
     if not isinstance(config, dict):
         raise TypeError(

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tssbook.models.checkpoints import Pretrained
 from tssbook.models.procapnet_files import read_published
 from tssbook.models.weights import fill
-from tssbook.sequence import require_sequences
+from tssbook.sequence import require_counts, require_sequences
 
 __all__ = [
     "ProCapNet",
@@ -257,6 +257,7 @@ def count_loss(count_logits: Tensor, counts: Tensor, mappable: Tensor | None = N
 def _seen(counts: Tensor, mappable: Tensor | None) -> tuple[Tensor, Tensor]:
     """Take out the counts of masked bases; return them and the mask as ``(N, 1, L_out)``."""
     if mappable is None:
+        require_counts(counts)
         return counts, counts.new_ones(len(counts), 1, counts.shape[-1], dtype=torch.bool)
     wanted = (len(counts), counts.shape[-1])
     if mappable.shape != wanted:
@@ -270,4 +271,6 @@ def _seen(counts: Tensor, mappable: Tensor | None) -> tuple[Tensor, Tensor]:
             f"mappability with a limit first."
         )
     seen = mappable[:, None]
-    return counts.masked_fill(~seen, 0), seen
+    counts = counts.masked_fill(~seen, 0)
+    require_counts(counts)
+    return counts, seen

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from tssbook.models.checkpoints import Pretrained
 from tssbook.models.long_conv import LongConv1d
 from tssbook.models.weights import fill, read_tensors
-from tssbook.sequence import require_sequences
+from tssbook.sequence import require_counts, require_sequences
 
 Net = TypeVar("Net", "SimpleNet", "Puffin")
 
@@ -252,6 +252,7 @@ def loss_terms(model: SimpleNet | Puffin, prediction: Tensor, target: Tensor) ->
             f"do not count; wanted at least {2 * MARGIN + 1}."
         )
     prediction, target = prediction[..., MARGIN:-MARGIN], target[..., MARGIN:-MARGIN]
+    require_counts(target, "tracks")
     return {
         "profile": profile_loss(prediction, target),
         "counts": _COUNTS * count_loss(prediction / math.log(10), target),

@@ -14,13 +14,32 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-__all__ = ["CheckpointError", "download", "fill", "read_tensors"]
+__all__ = ["CheckpointError", "bare", "download", "fill", "read_tensors"]
 
 Model = TypeVar("Model", bound=nn.Module)
 
 
 class CheckpointError(ValueError):
     """A checkpoint is damaged, or is not the one that was asked for."""
+
+
+def bare(model: nn.Module) -> nn.Module:
+    """Return the model inside what ``torch.compile`` or data parallelism has put around it."""
+    while True:
+        if hasattr(model, "_orig_mod"):
+            model = model._orig_mod
+        elif isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        else:
+            return model
+
+
+def _bare_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Take from names what wrappers add: ``_orig_mod.`` anywhere, ``module.`` before all."""
+    names = [name.replace("_orig_mod.", "") for name in tensors]
+    if names and all(name.startswith("module.") for name in names):
+        names = [name.removeprefix("module.") for name in names]
+    return dict(zip(names, tensors.values(), strict=True))
 
 
 def download(repository: str, file: str, **options: Any) -> Path:
@@ -96,7 +115,7 @@ def fill(
         Makes the model. It is called twice, the first time on the device ``meta``: shapes are
         compared before any memory is taken, however large the model.
     tensors
-        By name.
+        By name; what ``torch.compile`` and ``DataParallel`` put before names is taken off.
     where
         Where they come from, for the messages.
     keep_precision
@@ -117,6 +136,7 @@ def fill(
             with torch.device("meta"):
                 empty = make()
             wanted = empty.state_dict(keep_vars=True)
+            tensors = tensors if tensors.keys() <= wanted.keys() else _bare_names(tensors)
             # A file holds a tensor once, also if the model knows it under two names.
             once = {id(wanted[key]): tensor for key, tensor in tensors.items() if key in wanted}
             both = {key: once[id(own)] for key, own in wanted.items() if id(own) in once}

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from tssbook.data.peaks import JITTER, LENGTH, OUTPUT, Windows
-from tssbook.sequence import one_hot_codes, require_codes, require_positive
+from tssbook.sequence import one_hot_codes, require_codes, require_counts, require_positive
 
 __all__ = ["Batches", "TrackBatches", "WindowBatches", "epoch_seed", "flip_half", "qualified_name"]
 
@@ -59,8 +59,9 @@ class Batches:
     TypeError
         If something else than tensors is given.
     ValueError
-        If the tensors have different numbers of rows, or none; if ``batch_size`` is below 1 or
-        ``seed`` below 0; if ``rows`` are no whole numbers, or not there.
+        If the tensors have different numbers of rows, or none, or hold NaN or infinite values; if
+        ``batch_size`` is below 1 or ``seed`` below 0; if ``rows`` are no whole numbers, or not
+        there.
 
     Notes
     -----
@@ -83,6 +84,8 @@ class Batches:
         lengths = [len(tensor) for tensor in tensors]
         if len(set(lengths)) != 1 or lengths[0] == 0:
             raise ValueError(f"The parts have {lengths} rows; wanted one number above 0 for all.")
+        for number, tensor in enumerate(tensors):
+            _require_finite(tensor, number)
         require_positive(batch_size=batch_size)
         if seed is not None:
             epoch_seed(seed, 0)  # refuses a seed below 0
@@ -187,7 +190,8 @@ class TrackBatches(Batches):
     ------
     ValueError
         Besides what :class:`Batches` refuses: the arrays do not go together, coins have no seed,
-        or the middle cannot be cut out evenly.
+        or the middle cannot be cut out evenly. When a batch is read: tracks that are negative,
+        NaN or infinite.
     """
 
     _holds = np.ndarray
@@ -238,6 +242,7 @@ class TrackBatches(Batches):
                 _gathered(array, rows.numpy())[..., self._middle] for array in self.tensors
             )
             x, y = one_hot_codes(codes).float(), torch.from_numpy(tracks.astype(np.float32))
+            require_counts(y, "tracks", rows)
             _turn(turned, x, y)
             yield x, y
 
@@ -266,7 +271,8 @@ class WindowBatches(Batches):
     ------
     ValueError
         Besides what :class:`Batches` refuses: the arrays do not go together, there is no peak,
-        a number is out of range, or the windows are too short.
+        a number is out of range, or the windows are too short. When a batch is read: reads that
+        are negative, NaN or infinite.
     """
 
     _holds = np.ndarray
@@ -326,6 +332,7 @@ class WindowBatches(Batches):
             x = one_hot_codes(codes[each, read]).float()
             counts = reads[each[..., None], np.arange(2)[:, None], asked[:, None]]
             counts = torch.from_numpy(counts.astype(np.float32))
+            require_counts(counts, "reads", rows)
             mask = torch.from_numpy(mappable[each, asked])
             _turn(turned, x, counts, mask)
             yield x, counts, mask
@@ -376,6 +383,16 @@ def _turn(turned: Tensor, *parts: Tensor) -> None:
     """Replace rows by their other strand, in place: all axes but the first are flipped."""
     for part in parts:
         part[turned] = part[turned].flip(*range(1, part.ndim))
+
+
+def _require_finite(tensor: Tensor | np.ndarray, number: int) -> None:
+    """Refuse NaN and infinite values in memory; arrays, maybe on disk, are looked at when read."""
+    if isinstance(tensor, Tensor) and tensor.is_floating_point() and not tensor.isfinite().all():
+        place = tuple((~tensor.isfinite()).nonzero()[0].tolist())
+        raise ValueError(
+            f"Tensor {number} holds {tensor[place].item()} at {place}; wanted finite numbers: leave"
+            " out the rows without a value (rows=), or mend what made them."
+        )
 
 
 def _checked_rows(rows: Rows | None, n: int) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from tssbook.training.batches import epoch_seed
-from tssbook.training.prediction import on_device
+from tssbook.training.prediction import on_device, weights_dtype, with_gradients
 from tssbook.training.state import Run
 
 __all__ = ["TrainingDiverged", "fit"]
@@ -119,13 +119,15 @@ def fit(
         If ``loss_terms`` returns something else than a dict.
     ValueError
         If ``patience`` is below 1, there are no batches, a term is named ``loss``, ``train``
-        cannot be repeated after a break, or ``state`` is broken or belongs to another run.
+        cannot be repeated after a break, ``state`` is broken or belongs to another run, or
+        ``optimizer`` holds none of the model's weights.
 
     Notes
     -----
     In each epoch the whole model is put into training mode, frozen layers too.
 
-    Tensors of a batch's first place that are not floating point (one-hot bytes) become float32.
+    The first tensor of a batch (one-hot bytes, float64) is given the type of the model's weights,
+    and so are targets of another floating type; whole numbers and masks stay as they are.
 
     Ctrl-C ends the training, not the program: the model has its best weights so far, and
     ``attrs["stopped"]`` is ``"interrupted"``.
@@ -145,7 +147,8 @@ def fit(
     """
     if patience is not None and patience < 1:
         raise ValueError(f"patience is {patience}; wanted 1 epoch or more, or None.")
-    with _on_device(model, optimizer, device) as place:
+    _require_own(optimizer, model)
+    with with_gradients(), _on_device(model, optimizer, device) as place:
         run = Run(model, optimizer, scheduler, state)
         run.resume((train, valid), loss_terms, seed=seed, clip_norm=clip_norm)
         bar = tqdm(total=epochs, initial=run.epoch, disable=not progress, unit="epoch")
@@ -187,6 +190,7 @@ class _Pass:
 
     def __init__(self, name: str, source: Iterable, run: Run, device: torch.device) -> None:
         self.name, self.source, self.run, self.device = name, source, run, device
+        self.kind = weights_dtype(run.model)
         self.sums: dict[str, float] = {}
         self.n_examples = 0
 
@@ -194,7 +198,7 @@ class _Pass:
         if hasattr(self.source, "set_epoch"):
             self.source.set_epoch(self.run.epoch)
         for number, batch in enumerate(self.source):
-            self.number, self.batch = number, _placed(batch, self.device)
+            self.number, self.batch = number, _placed(batch, self.device, self.kind)
             yield self.batch
         if self.n_examples == 0:
             raise ValueError(
@@ -250,10 +254,21 @@ def _on_device(
         optimizer.load_state_dict(optimizer.state_dict())
 
 
-def _placed(batch: Iterable[Tensor], device: torch.device) -> tuple[Tensor, ...]:
+def _placed(batch: Iterable[Tensor], device: torch.device, kind: torch.dtype) -> tuple[Tensor, ...]:
     """Put a batch on the device. The one place that decides about types."""
-    x, *target = (tensor.to(device) for tensor in batch)
-    return x if x.is_floating_point() else x.float(), *target  # sequences may be stored as bytes
+    x, *target = batch
+    target = (t.to(device, kind) if t.is_floating_point() else t.to(device) for t in target)
+    return x.to(device, kind), *target
+
+
+def _require_own(optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
+    """Refuse the optimizer of a model that was made before this one."""
+    held = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
+    if not any(id(weight) in held for weight in model.parameters()):
+        raise ValueError(
+            "The optimizer holds none of the model's weights, so that none would change; wanted "
+            "one made over model.parameters() after the model was made."
+        )
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from tssbook.sequence import require_positive, require_sequences
 from tssbook.training.memory import keep_memory
 
-__all__ = ["on_device", "predict", "resolve_device", "run", "weights_dtype"]
+__all__ = ["on_device", "predict", "resolve_device", "run", "weights_dtype", "with_gradients"]
 
 
 @torch.no_grad()
@@ -109,6 +109,13 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+@contextmanager
+def with_gradients() -> Iterator[None]:
+    """Compute gradients in a block, also where the caller is in ``no_grad`` or inference mode."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 @contextmanager
