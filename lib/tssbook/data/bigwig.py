@@ -152,18 +152,21 @@ class BigWigs:
 
     def _note_signs(self, tracks: np.ndarray, chroms: np.ndarray, starts: np.ndarray) -> None:
         """Refuse values of both signs in one file, and strands in the wrong order."""
-        lows, highs = tracks.min((0, 2), initial=0), tracks.max((0, 2), initial=0)
+        lows = tracks.min((0, 2), initial=0)
         for track, path in enumerate(self.paths):
-            for sign, found in ((-1, lows[track]), (1, highs[track])):
-                if sign * found > 0 and self._signs[track] == -sign:
-                    row = int(np.argmax((sign * tracks[:, track] > 0).any(1)))
-                    raise ValueError(
-                        f"{path} holds values above 0 and below it ({found:g} in the window at "
-                        f"{chroms[row]}:{starts[row]}); wanted one sign, as reads of one strand "
-                        "have (a minus before all of them is welcome)."
-                    )
-                if sign * found > 0:
-                    self._signs[track] = sign
+            values, before = tracks[:, track], self._signs[track]
+            below = lows[track] < 0
+            above = (values > 0).any() if below or before < 0 else before > 0 or values.any()
+            if (below or before < 0) and (above or before > 0):
+                sign = 1 if before < 0 else -1  # the new one; a minus where both are
+                row = int(np.argmax((sign * values > 0).any(1)))
+                found = sign * (sign * values[row]).max()
+                raise ValueError(
+                    f"{path} holds values above 0 and below it ({found:g} in the window at "
+                    f"{chroms[row]}:{starts[row]}); wanted one sign, as reads of one strand have "
+                    "(a minus before all of them is welcome)."
+                )
+            self._signs[track] = -1 if below or before < 0 else int(above)
         half = len(self) // 2
         first, last = self._signs[:half], self._signs[::-1][:half]
         if (swapped := (first < 0) & (last > 0)).any():
