@@ -17,6 +17,7 @@ from pathlib import Path
 from _timing import describe_machine
 
 ROOT = Path(__file__).resolve().parent.parent
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
 
 def one_notebook(path: Path) -> None:
@@ -36,7 +37,7 @@ def one_notebook(path: Path) -> None:
 def measure(path: Path, keep: str) -> tuple[float, float]:
     """Run a notebook in a process of its own."""
     command = [sys.executable, __file__, str(path)]
-    environment = os.environ | {"TSSBOOK_KEEP_MEMORY": keep, "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"TSSBOOK_KEEP_MEMORY": keep, **ONE_THREAD}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     seconds, peak = done.stdout.split()[-2:]
     return float(seconds), float(peak)
