@@ -219,3 +219,57 @@ def test_a_compressed_file_that_was_cut_or_damaged(tmp_path, pack):
         message = refusal(lambda path=path: read_bed(path))
         assert str(path) in message
         assert "get it again" in message
+
+
+# --- tables as users bring them ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [([1, 22], ["1", "22"]), ([1, "X"], ["1", "X"]), ([1.0, 2.0], ["1", "2"]),
+     (pd.Categorical(["chr2", "chr1"]), ["chr2", "chr1"])],
+)  # fmt: skip
+def test_names_of_chromosomes_become_text(names, wanted):
+    bed = read_bed(pd.DataFrame({"chrom": names, "start": [1, 2], "end": [5, 6]}))
+    assert bed["chrom"].tolist() == wanted
+    tss = read_tss(pd.DataFrame({"chrom": names, "tss": [1, 2], "strand": ["+", "-"]}))
+    assert tss["chrom"].tolist() == wanted
+
+
+@pytest.mark.parametrize("name", [None, float("nan"), pd.NA, ""])
+def test_a_chromosome_without_a_name(name):
+    table = pd.DataFrame({"chrom": ["chr1", name], "start": [1, 2], "end": [5, 6]})
+    assert "Row 1 of the table has the chrom" in refusal(lambda: read_bed(table))
+
+
+def test_a_column_twice():
+    table = pd.DataFrame([["chr1", 1, 2, 5]], columns=["chrom", "start", "start", "end"])
+    assert "'start' twice" in refusal(lambda: read_bed(table))
+    both = pd.DataFrame({"chr": ["chr1"], "chrom": ["chr2"], "tss": [5], "strand": ["+"]})
+    assert "'chrom' twice" in refusal(lambda: read_tss(both))
+
+
+def test_a_header_behind_a_hash(tmp_path):
+    path = tmp_path / "tss.tsv"
+    path.write_text("# made by hand\n#chr\tTSS\tstrand\nchr1\t5\t+\n#chr2\t7\t-\nchr3\t9\t-\n")
+    assert read_tss(path).to_numpy().tolist() == [["chr1", 5, "+"], ["chr3", 9, "-"]]
+
+
+def test_spaces_around_fields(tmp_path):
+    path = tmp_path / "spaces.bed"
+    path.write_text("chr1 \t 1\t5 \n")
+    assert read_bed(path).to_numpy().tolist() == [["chr1", 1, 5]]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"PK\x03\x04" + bytes(40), "a zip archive"), (b"\xfd7zXZ\x00" + bytes(40), "with xz"),
+     (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
+     (b"\n<!DOCTYPE html>\n<html></html>\n", "an HTML page"), (b"BAM\x01" + bytes(40), "a BAM")],
+)  # fmt: skip
+def test_a_file_of_another_kind_is_named(tmp_path, content, said):
+    path = tmp_path / "peaks.bed"
+    path.write_bytes(content)
+    message = refusal(lambda: read_bed(path))
+    assert message.startswith(f"{path} is ")
+    assert said in message

@@ -6,8 +6,10 @@ import errno
 import io
 import json
 import re
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
@@ -499,3 +501,51 @@ def test_a_path_that_is_there_is_never_asked_of_the_hub(model, tmp_path, monkeyp
             type(model).from_pretrained(name)
     with pytest.raises(FileNotFoundError, match="there is no checkpoint"):
         type(model).from_pretrained(Path("runs/typo"))  # a Path never means the Hub
+
+
+def test_every_flipped_byte_of_a_weight_is_noticed(tmp_path):
+    """Of 500 flips PyTorch lets most pass without a word; the archive has checksums."""
+    path = tmp_path / "x.pth"
+    tensors = {"w": torch.arange(500.0)}
+    torch.save(tensors, path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    silent = refusals = 0
+    for at, mask in rng.integers((0, 1), (len(whole), 256), (200, 2)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ mask]) + whole[at + 1 :])
+        try:
+            found = read_tensors(path)
+        except CheckpointError:
+            refusals += 1
+        else:
+            silent += not torch.equal(found["w"], tensors["w"])
+    assert silent == 0
+    assert refusals > 100
+
+
+def test_compressed_weights_are_no_work_of_pytorch(tmp_path):
+    """A bomb: a member that unpacks to a thousand times its size."""
+    with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data/0", bytes(1_000_000))
+    refused(lambda: read_tensors(tmp_path / "bomb.pth"), "archive/data/0 is compressed")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+     (b"<!doctype html><html>", "is an HTML page"), (b"\x89HDF\r\n", "is an HDF5 file"),
+     (bytes(257) + b"ustar\x0000" + bytes(200), "is a tar archive")],
+)  # fmt: skip
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_a_file_of_another_kind_is_named(tmp_path, content, said, suffix):
+    path = tmp_path / f"x.{suffix}"
+    path.write_bytes(content)
+    refused(lambda: read_tensors(path), said)
+
+
+def test_pickles_are_refused_where_pytorch_is_not_safe(tmp_path, monkeypatch):
+    torch.save({"w": torch.zeros(1)}, tmp_path / "x.pth")
+    save_file({"w": torch.zeros(1)}, tmp_path / "x.safetensors")
+    monkeypatch.setattr(torch, "__version__", "2.9.1+cu121")
+    refused(lambda: read_tensors(tmp_path / "x.pth"), "from 2.10 on, and this is 2.9.1")
+    assert list(read_tensors(tmp_path / "x.safetensors")) == ["w"]

@@ -216,3 +216,21 @@ def test_losses_refuse_what_is_no_count(value):
         seen[1, 3] = False  # masked bases may hold anything, NaN too
         whole = torch.where(counts == 1, counts, 0)
         assert torch.equal(loss(logits, counts, seen), loss(logits, whole, seen))
+
+
+@pytest.mark.parametrize(("size", "kind"), [(-512, None), (300_000_000, None), (8, "sparse")])
+def test_what_a_member_only_claims(tmp_path, size, kind):
+    """A size below 0 never ended, a sparse member and a large one filled the memory."""
+    info = tarfile.TarInfo("fold_0/ENCSR.procapnet_model.fold0.state_dict.torch")
+    info.size = 0
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = tarfile.itn(size, 12, tarfile.GNU_FORMAT)
+    if kind == "sparse":
+        header[156:157] = tarfile.GNUTYPE_SPARSE
+        header[483:495] = tarfile.itn(10**12, 12, tarfile.GNU_FORMAT)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    path = tmp_path / "archive.tar.gz"
+    path.write_bytes(gzip.compress(bytes(header) + bytes(10_240)))
+    message = refusal(lambda: ProCapNet.from_published(path, fold=0), CheckpointError)
+    assert str(path) in message

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from functools import partial
 
+import numpy as np
 import pytest
 from torch.utils.data import DataLoader, TensorDataset
 
 from tests.support import refusal
-from tests.training.training_runs import Run, data, source, two_terms
+from tests.training.training_runs import Run, data, same, source, two_terms
 from tssbook.training.batches import Batches
 
 X, Y = data()
@@ -103,3 +104,23 @@ def test_other_loaders_are_another_training(tmp_path, other, complaint):
     run.fit(1, tmp_path / "state")
     run.train = other()
     assert re.search(complaint, refusal(lambda: run.fit(2, tmp_path / "state")))
+
+
+def test_every_flipped_byte_is_noticed(tmp_path):
+    path = tmp_path / "state"
+    Run().fit(2, path)
+    whole = path.read_bytes()
+    twin = Run()
+    twin.fit(3)
+    rng, sentences = np.random.default_rng(0), []
+    for at, mask in rng.integers((0, 1), (len(whole), 256), (60, 2)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ mask]) + whole[at + 1 :])
+        run = Run(start=1)
+        try:
+            run.fit(3, path)
+        except ValueError as error:
+            sentences.append(str(error))
+        else:  # a byte that is nobody's, between two members
+            assert same(run.model.state_dict(), twin.model.state_dict())
+    assert len(sentences) > 30
+    assert all(str(path) in sentence for sentence in sentences)

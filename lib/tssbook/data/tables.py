@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
-from tssbook.files import compression
+from tssbook.files import compression, kind
 
 __all__ = [
     "NoIntervals",
@@ -32,6 +32,7 @@ __all__ = [
 
 Source: TypeAlias = pd.DataFrame | str | Path
 
+_FIRST_NAMES = ("chr", "chrom")  # a header behind "#"
 _BED = ("chrom", "start", "end", "name", "score", "strand")
 
 
@@ -59,14 +60,14 @@ def read_bed(source: Source) -> pd.DataFrame:
     NoIntervals
         There is no interval; this is a ValueError.
     ValueError
-        A column is missing, a start is no whole number of 0 or more, an end is not after the
-        start, or a strand is none of + - and ".".
+        A column is missing or there twice, a chromosome has no name, a start is no whole number
+        of 0 or more, an end is not after the start, or a strand is none of + - and ".".
     """
     table = source if isinstance(source, pd.DataFrame) else _bed_rows(source)
     require(table, ["chrom", "start", "end"], source)
     if table.empty:
         raise NoIntervals(f"{_name(source)} has no intervals; wanted one or more.")
-    table = _with_intervals(table, source)
+    table = _with_intervals(_with_names(table, source), source)
     if "strand" in table:
         wrong = ~table["strand"].isin(["+", "-", "."])
         _refuse(wrong, table, ["strand"], "'+', '-' or '.'", source)
@@ -92,13 +93,14 @@ def read_tss(source: Source) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        A column is missing, a position is no whole number of 0 or more, or a strand is neither +
-        nor -.
+        A column is missing or there twice, a chromosome has no name, a position is no whole
+        number of 0 or more, or a strand is neither + nor -.
     """
     table = source if isinstance(source, pd.DataFrame) else read_table(source)
     table = table.rename(columns={"chr": "chrom", "TSS": "tss"})
     places = ["start", "end"] if "tss" not in table and "start" in table else ["tss"]
     require(table, ["chrom", *places, "strand"], source)
+    table = _with_names(table, source)
     wrong = ~table["strand"].isin(["+", "-"])
     _refuse(wrong, table, ["strand"], "'+' or '-'", source)
     if places == ["tss"]:
@@ -118,7 +120,7 @@ def read_table(
     Parameters
     ----------
     source
-        A file; lines that begin with ``#`` are skipped. Or a table.
+        A file; lines that begin with ``#`` are skipped, but for a header ``#chr ...``. Or a table.
     columns
         Names that it must have, in any order, beside others.
     numbers
@@ -133,8 +135,8 @@ def read_table(
     Raises
     ------
     ValueError
-        A file has no rows, a line has more or fewer columns than the header, a column is missing,
-        or a number is none.
+        A file has no rows, a line has more or fewer columns than the header, a column is missing
+        or there twice, or a number is none.
     """
     table = source if isinstance(source, pd.DataFrame) else _table_rows(source)
     require(table, columns, source)
@@ -148,7 +150,7 @@ def read_table(
 
 
 def require(table: pd.DataFrame, columns: Sequence[str], source: Source | None = None) -> None:
-    """Refuse a table that lacks a column; ``source`` is the file that it was read from.
+    """Refuse a table that lacks a column or has it twice; ``source`` is where it was read from.
 
     Raises
     ------
@@ -160,6 +162,8 @@ def require(table: pd.DataFrame, columns: Sequence[str], source: Source | None =
             f"{_name(source)} has no column {missing[0]!r}: it has {', '.join(map(str, table))}; "
             f"wanted {', '.join(columns)}."
         )
+    if twice := [name for name in columns if list(table).count(name) > 1]:
+        raise ValueError(f"{_name(source)} has the column {twice[0]!r} twice; wanted it once.")
 
 
 def known(name: str, names: Iterable[str]) -> str:
@@ -178,8 +182,12 @@ def lines(path: str | Path) -> Iterator[tuple[int, str]]:
     Raises
     ------
     ValueError
-        A compressed file is damaged or was cut off, or a line is no text.
+        A compressed file is damaged or was cut off, the file is of another kind, or a line is no
+        text.
     """
+    with Path(path).open("rb") as file:
+        if found := kind(file.read(300)):
+            raise ValueError(f"{path} is {found}; wanted a table as text, or compressed with gzip.")
     with (gzip.open if compression(path) else open)(path, "rb") as file:
         try:
             for number, line in enumerate(file, 1):
@@ -208,13 +216,17 @@ def _bed_rows(path: str | Path) -> pd.DataFrame:
         fields = line.split("\t") if "\t" in line else line.split()
         first = fields[0].split() if fields else []
         if first and first[0] not in ("track", "browser") and not line.startswith("#"):
-            rows[number] = fields
+            rows[number] = [field.strip() for field in fields]
     header = _BED[: max(3, len(next(iter(rows.values()), ())))]
     return _framed({n: fields[: len(header)] for n, fields in rows.items()}, header, path)
 
 
 def _table_rows(path: str | Path) -> pd.DataFrame:
-    rows = {n: line.split("\t") for n, line in lines(path) if not line.startswith("#")}
+    rows = {}
+    for number, line in lines(path):
+        fields = line.removeprefix("#").split("\t")
+        if not line.startswith("#") or (not rows and fields[0].strip() in _FIRST_NAMES):
+            rows[number] = fields
     if len(rows) < 2:
         raise ValueError(f"{path} has {len(rows)} lines; wanted a header and at least one row.")
     return _framed(rows, rows.pop(next(iter(rows))), path)
@@ -233,6 +245,14 @@ def _framed(rows: dict[int, list[str]], header: Sequence[str], path: str | Path)
 def _numbered(table: pd.DataFrame, source: Source) -> pd.DataFrame:
     """Give rows of a file, whose index was their lines, numbers from 0."""
     return table if isinstance(source, pd.DataFrame) else table.reset_index(drop=True)
+
+
+def _with_names(table: pd.DataFrame, source: Source) -> pd.DataFrame:
+    """Make text of the chromosomes' names: 1, and 1.0 where pandas met a gap, are "1"."""
+    names = table["chrom"]
+    text = names.astype(str).str.replace(r"^(\d+)\.0$", r"\1", regex=True)
+    _refuse(names.isna() | (text == ""), table, ["chrom"], "a name", source)
+    return table.assign(chrom=text)
 
 
 def _with_positions(table: pd.DataFrame, columns: Sequence[str], source: Source) -> pd.DataFrame:

@@ -7,6 +7,7 @@ Whether they fit is not looked at here.
 from __future__ import annotations
 
 import gzip
+import io
 import re
 import tarfile
 import zlib
@@ -17,6 +18,8 @@ from torch import Tensor
 from tssbook.models.weights import CheckpointError, read_tensors
 
 __all__ = ["read_published"]
+
+_LARGE, _LARGEST = 200_000_000, 4_000_000_000  # bytes of a network, and of an archive unpacked
 
 # fold_0/ENCSR261KBX.procapnet_model.fold0.state_dict.torch, but not fold_0/._ENCSR... of a Mac.
 _FOLD = re.compile(r"(?:^|/)fold_([0-9]+)/[^./][^/]*\.fold\1\.state_dict\.torch$")
@@ -57,12 +60,23 @@ def _read_multimolecule(path: str | Path) -> dict[str, Tensor]:
     return tensors
 
 
+def _require_sane(path: Path, member: tarfile.TarInfo) -> None:
+    """Refuse what a tar file only claims: it would fill the memory, or never end."""
+    end = member.offset_data + member.size
+    if member.issparse() or member.size < 0 or member.size > _LARGE or end > _LARGEST:
+        raise CheckpointError(
+            f"{path}: {member.name} claims to have {member.size:,} bytes; wanted a network of at "
+            f"most {_LARGE:,}, in an archive of at most {_LARGEST:,}: get it again from ENCODE"
+        )
+
+
 def _read_encode(path: Path, fold: int | None) -> tuple[dict[str, Tensor], str]:
     """Read one member. Nothing is written to disk, so it does not matter where names lead."""
     tensors, folds = None, {}
     try:
         with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
             for member in archive:
+                _require_sane(path, member)
                 match = _FOLD.search(member.name)
                 if match is None or not member.isfile():
                     continue
@@ -73,7 +87,7 @@ def _read_encode(path: Path, fold: int | None) -> tuple[dict[str, Tensor], str]:
                 folds[number] = member.name
                 if number == fold:
                     where = f"{path}, {member.name}"
-                    tensors = read_tensors(archive.extractfile(member), where)
+                    tensors = read_tensors(io.BytesIO(archive.extractfile(member).read()), where)
             while stream.read(1 << 20):  # to the end, where gzip compares its checksum
                 pass
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:

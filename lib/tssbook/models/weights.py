@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from tssbook.files import kind, require_sound_zip
 
 __all__ = ["CheckpointError", "bare", "download", "fill", "read_tensors"]
 
@@ -81,23 +84,42 @@ def read_tensors(
     FileNotFoundError
         There is no such file.
     CheckpointError
-        The file is damaged, wants to run code, or holds something else than named tensors.
+        The file is damaged or of another kind, wants to run code, or holds something else than
+        named tensors; or PyTorch is older than 2.10, whose reading of such files is not safe.
     """
-    where = source if where is None else where
+    where, begin = source if where is None else where, b""
     try:
-        if str(source).endswith(".safetensors"):
-            return load_file(source)
-        found = torch.load(source, map_location="cpu", weights_only=True)
+        with nullcontext(source) if hasattr(source, "read") else Path(source).open("rb") as file:
+            begin = file.read(300)
+            if str(source).endswith(".safetensors"):
+                return load_file(source)
+            _require_safe_torch(where)
+            require_sound_zip(file)
+            found = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"there is no file {where}") from error
+    except CheckpointError:
+        raise
     except Exception as error:  # reading damaged bytes can fail in any way
+        if (what := kind(begin)) and not begin.startswith((b"PK", b"\x80")):  # what torch writes
+            raise CheckpointError(f"{where} is {what}; wanted a file of weights") from error
         raise CheckpointError(
             f"{where} is damaged, or holds Python objects that could run code, and was not "
-            f"loaded: get it again, or ask its author for the bare state_dict"
+            f"loaded ({_brief(error)}): get it again, or ask its author for the bare state_dict"
         ) from error
     if not isinstance(found, Mapping) or not all(isinstance(t, Tensor) for t in found.values()):
         raise CheckpointError(f"{where} holds something else than tensors by name")
     return dict(found)
+
+
+def _require_safe_torch(where: str | Path) -> None:
+    """Refuse to unpickle with a PyTorch that can be made to run code (CVE-2026-24747)."""
+    version = torch.__version__.split("+")[0]
+    if tuple(map(int, version.split(".")[:2])) < (2, 10):
+        raise CheckpointError(
+            f"{where} is a pickle, which PyTorch reads safely from 2.10 on, and this is {version}: "
+            "upgrade torch, or ask for the weights as .safetensors"
+        )
 
 
 def fill(

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from tssbook.files import write_whole
+from tssbook.files import require_sound_zip, write_whole
 from tssbook.training.batches import qualified_name
 
 __all__ = ["Run"]
@@ -156,6 +156,7 @@ class Run:
             return
         raw = io.BytesIO(self.path.read_bytes())
         try:
+            require_sound_zip(raw)
             content = torch.load(raw, map_location="cpu", weights_only=True)
             about = dict(content["about"])
         except Exception as error:  # reading damaged bytes can fail in any way
