@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
+import platform
+import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -72,3 +77,34 @@ def test_written_whole(tmp_path):
 def test_sha256(tmp_path):
     (tmp_path / "a").write_bytes(b"GATTACA")
     assert sha256(tmp_path / "a") == hashlib.sha256(b"GATTACA").hexdigest()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tssbook.files import written_whole
+with written_whole(Path(sys.argv[1])) as temporary:
+    temporary.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are asked for by a signal of POSIX")
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+    path = tmp_path / "weights"
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)])
+    assert done.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    foreign = tmp_path / left.name.replace(platform.node(), "another-machine")
+    foreign.write_bytes(b"of somebody who may be alive")
+    alive = tmp_path / f".weights.{platform.node()}-{os.getppid()}-1.tmp"
+    alive.write_bytes(b"of somebody who is alive")
+    write_whole({path: b"whole"})
+    assert names(tmp_path) == sorted([alive.name, foreign.name, "weights"])
+
+
+def test_a_full_disk_says_which(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "to_disk", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_whole({tmp_path / "a": b"2"})
+    assert str(tmp_path / "a") in str(caught.value)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
+import platform
 import threading
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -69,8 +71,11 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _all_whole(paths: Iterable[Path]) -> Iterator[dict[Path, Path]]:
-    mine = f".{os.getpid()}-{threading.get_ident()}.tmp"  # others may write the same file now
+    # Others may write the same file now, also from another machine.
+    mine = f".{platform.node()}-{os.getpid()}-{threading.get_ident()}.tmp"
     temporary = {path: beside(path, mine) for path in paths}
+    for path in temporary:
+        remove(_left_behind(path))
     try:
         yield temporary
         for written in temporary.values():
@@ -78,9 +83,32 @@ def _all_whole(paths: Iterable[Path]) -> Iterator[dict[Path, Path]]:
                 to_disk(file)
         for path, written in temporary.items():
             written.replace(path)
-    except BaseException:
+    except BaseException as error:
         remove(temporary.values())
+        if isinstance(error, OSError) and error.filename is None and temporary:
+            error.filename = str(next(iter(temporary)))  # a full disk does not say which
         raise
+
+
+def _left_behind(path: Path) -> Iterator[Path]:
+    """Name what processes of this machine that were killed have left beside a file."""
+    if os.name != "posix" or not path.parent.is_dir():
+        return
+    host = platform.node()
+    for file in path.parent.glob(glob.escape(beside(path, f".{host}-").name) + "*-*.tmp"):
+        number = file.name.removeprefix(beside(path, f".{host}-").name).split("-")[0]
+        if number.isdigit() and not _is_alive(int(number)):
+            yield file
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        pass
+    return True
 
 
 def sha256(path: Path) -> str:

@@ -178,8 +178,36 @@ def test_a_file_that_was_cut_short_or_lost_is_noticed(tmp_path, name, left):
     if left is not None:
         (tmp_path / name).write_bytes(whole[:left])
     message = refusal(lambda: open_store(tmp_path))
-    for words in (name, f"{'no' if left is None else left} bytes", f"says {len(whole)}"):
-        assert words in message
+    assert str(tmp_path / name) in message
+    assert ("is missing" if left is None else "was cut, changed or damaged") in message
+
+
+def test_every_flipped_byte_is_noticed(tmp_path):
+    finished(tmp_path)
+    rng = np.random.default_rng(0)
+    for name in ("tracks.npy", "loci.tsv"):
+        path = tmp_path / name
+        whole = path.read_bytes()
+        for at, mask in rng.integers((0, 1), (len(whole), 256), (40, 2)):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ mask]) + whole[at + 1 :])
+            assert f"{path} was cut, changed or damaged" in refusal(lambda: open_store(tmp_path))
+        path.write_bytes(whole)
+    open_store(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["arrays", "files"])
+@pytest.mark.parametrize("name", ["../precious", "/etc/passwd", "sub/tracks"])
+def test_names_from_a_file_are_never_paths(tmp_path, part, name):
+    """A foreign about.json made the writer delete files outside its folder."""
+    folder = tmp_path / "store"
+    finished(folder)
+    (tmp_path / "precious.npy").write_bytes(b"kept")
+    about = json.loads((folder / "about.json").read_text()) | {"complete": False}
+    about[part] |= {name: about[part][next(iter(about[part]))]}
+    (folder / "about.json").write_text(json.dumps(about))
+    for call in (lambda: writer(folder), lambda: open_store(folder)):
+        assert f"names a file {name!r}; wanted plain names" in refusal(call)
+    assert (tmp_path / "precious.npy").read_bytes() == b"kept"
 
 
 def test_a_store_of_another_version(tmp_path):

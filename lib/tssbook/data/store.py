@@ -2,7 +2,7 @@
 
 A store is a folder with a file ``NAME.npy`` per array, all with the same number of rows, and a
 file ``NAME.tsv`` per table. ``about.json`` says what they were made from, and, at the end, that
-all are complete and how many bytes each has.
+all are complete, with the sha256 of each.
 
 An array's header says how many rows there will be, and its file's size how many there are. So
 whoever writes a store again from the same description goes on where it was left. While a store is
@@ -24,11 +24,11 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from tssbook.files import beside, remove, to_disk, write_whole
+from tssbook.files import beside, remove, sha256, to_disk, write_whole
 
 __all__ = ["Store", "Writer", "is_complete", "open_store"]
 
-_FORMAT = 3
+_FORMAT = 4
 _ABOUT = "about.json"
 
 
@@ -181,10 +181,10 @@ class Writer:
                     for name, table in tables.items()
                 }
             )
-            sizes = {name: (self.folder / name).stat().st_size for name in files}
-            self._save(self._about | {"complete": True, "files": sizes})
+            sums = {name: sha256(self.folder / name) for name in files}
+            self._save(self._about | {"complete": True, "files": sums})
             self._unlock()
-        return open_store(self.folder)
+        return open_store(self.folder, verify=False)
 
     def _claim_folder(self) -> None:
         """Refuse a folder with other content; remove half a store of other data."""
@@ -248,15 +248,22 @@ def is_complete(folder: str | Path, made_from: Mapping[str, Any]) -> bool:
     return about is not None and about["complete"] and about["made_from"] == _as_json(made_from)
 
 
-def open_store(folder: str | Path) -> Store:
+def open_store(folder: str | Path, *, verify: bool = True) -> Store:
     """Open a finished store; arrays stay on disk.
+
+    Parameters
+    ----------
+    folder
+        Where it is.
+    verify
+        Compare each file with its checksum, about a second for a gigabyte.
 
     Raises
     ------
     FileNotFoundError
         The folder holds no store.
     ValueError
-        The store is not finished or of another format, or a file has not the size that
+        The store is not finished or of another format, or a file is not there or not as
         ``about.json`` says.
     """
     folder = Path(folder)
@@ -268,11 +275,12 @@ def open_store(folder: str | Path) -> Store:
     arrays, tables = {}, {}
     for name, wanted in about["files"].items():
         path = folder / name
-        found = path.stat().st_size if path.exists() else "no"
-        if found != wanted:
+        if not path.exists():
+            raise ValueError(f"{path} is missing: delete the folder and make it again.")
+        if verify and (found := sha256(path)) != wanted:
             raise ValueError(
-                f"{path} has {found} bytes; {_ABOUT} says {wanted}: delete the folder and make it "
-                "again."
+                f"{path} was cut, changed or damaged: its sha256 is {found}, and {_ABOUT} says "
+                f"{wanted}; delete the folder and make it again."
             )
         if path.suffix == ".npy":
             arrays[path.stem] = np.load(path, mmap_mode="r")
@@ -299,6 +307,11 @@ def _read_about(folder: Path) -> dict[str, Any] | None:
             f"{folder / _ABOUT} is of the store format {found}; this version of tssbook reads "
             f"format {_FORMAT}: delete the folder and make it again."
         )
+    for name in [*about["arrays"], *about.get("files", ())]:
+        if Path(name).name != name:  # a path would lead out of the folder
+            raise ValueError(
+                f"{folder / _ABOUT} names a file {name!r}; wanted plain names, as tssbook writes them."
+            )
     return about
 
 
