@@ -6,7 +6,12 @@ import errno
 import hashlib
 import socket
 import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.client import HTTPResponse, IncompleteRead
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from threading import Thread
 
 import pytest
 
@@ -186,3 +191,83 @@ def test_unknown_name():
 def test_a_path_is_not_a_name(tmp_path):
     with pytest.raises(ValueError, match="is not a file that tssbook knows"):
         download.fetch("../../etc/passwd")
+
+
+# --- hostile answers ----------------------------------------------------------------------------
+
+OK = b"HTTP/1.1 200 OK\r\n"
+HOSTILE = {
+    "a length of letters": OK + b"Content-Length: abc\r\n\r\nxx",
+    "a negative length": OK + b"Content-Length: -5\r\n\r\nxx",
+    "an endless body": OK + b"\r\n" + b"x" * 1_000_000,
+    "a long body under the right length": OK + b"Content-Length: 7000\r\n\r\n" + b"x" * 9_000,
+    "no content": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "content that was changed on the way": b"HTTP/1.1 203 Other\r\n\r\n" + CONTENT,
+    "a part that was not asked for": b"HTTP/1.1 206 Partial\r\nContent-Length: 7000\r\n\r\n"
+    + CONTENT,
+    "a status without a meaning": b"HTTP/1.1 999 What\r\n\r\n" + CONTENT,
+    "no HTTP": b"\x00\xff\xfe nothing\r\n\r\n",
+    "nothing": b"",
+    "half a header": b"HTTP/1.1 200 OK\r\nContent-Le",
+    "chunks that are none": OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nxx\r\n",
+    "a page": OK + b"\r\n<!DOCTYPE html><html>sign in</html>",
+    "a redirection to nowhere": b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\n\r\n",
+    "a redirection to a file": b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n",
+}
+
+
+@contextmanager
+def answering(content: bytes, pause: float = 0.0) -> Iterator[str]:
+    """A server that says one thing to everybody; with a pause it sends byte by byte."""
+
+    class Handler(BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65_536)
+            with suppress(OSError):  # who asked may have gone
+                for part in [content] if not pause else map(bytes, zip(content, strict=True)):
+                    self.request.sendall(part)
+                    time.sleep(pause)
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/gattaca.txt"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_answer_with_a_good_mirror_behind(entry, cache, server, name):
+    with answering(HOSTILE[name]) as url:
+        entry["url"], entry["mirrors"] = url, [server.url("/gattaca.txt")]
+        assert download.fetch("gattaca.txt").read_bytes() == CONTENT
+    assert left(cache) == ["gattaca.txt"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_answer_alone(entry, cache, name):
+    with answering(HOSTILE[name]) as url:
+        entry["url"] = url
+        assert url in refused(OSError)
+    assert not (cache / "gattaca.txt").exists()
+    part = cache / "gattaca.txt.part"
+    assert not part.exists() or part.stat().st_size <= len(CONTENT)
+
+
+def test_a_server_that_sends_a_byte_now_and_then(entry, server, monkeypatch):
+    monkeypatch.setattr(download, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(download, "_SLOWEST", 1_000_000)
+    with answering(OK + b"Content-Length: 7000\r\n\r\n" + CONTENT, pause=0.01) as url:
+        entry["url"], entry["mirrors"] = url, [server.url("/gattaca.txt")]
+        start = time.monotonic()
+        assert download.fetch("gattaca.txt").read_bytes() == CONTENT
+        assert time.monotonic() - start < 10
+
+
+def test_a_page_in_place_of_a_file_whose_checksum_is_not_known(cache, server, monkeypatch):
+    """The largest files have no checksum here; a page that asks to sign in is none of them."""
+    server.files["/weights.gz"] = b"<!DOCTYPE html><html>sign in</html>"
+    files = {"weights.gz": {"url": server.url("/weights.gz")}}
+    monkeypatch.setattr(download, "catalogue", lambda: files)
+    message = refusal(lambda: download.fetch("weights.gz"), download.ChecksumError)
+    assert "the first bytes b'<!'" in message
+    assert left(cache) == []

@@ -16,6 +16,7 @@ interruption, and the largest file has 37 GB.
 from __future__ import annotations
 
 import os
+import time
 import tomllib
 import urllib.request
 from collections.abc import Mapping
@@ -38,6 +39,9 @@ __all__ = ["ChecksumError", "MissingFile", "cache_folder", "catalogue", "fetch",
 
 _TIMEOUT = 30.0  # seconds without a byte
 _CHUNK = 1 << 18  # bytes
+_SLOWEST, _LARGEST = 10_000, 200_000_000_000  # bytes a second; bytes, where no length is known
+# How files begin whose sha256 is not known.
+_MAGIC = {".gz": b"\x1f\x8b", ".bw": b"\x26\xfc\x8f\x88", ".bigWig": b"\x26\xfc\x8f\x88"}
 
 
 class MissingFile(FileNotFoundError):
@@ -136,6 +140,10 @@ def _verify(path: Path, entry: Mapping[str, Any]) -> None:
     if wanted := entry.get("sha256"):
         found = _sha256_once(path, stat.st_size, stat.st_mtime_ns)
         _require(path, f"the sha256 {found}", f"the sha256 {wanted}")
+    elif magic := _MAGIC.get(Path(path.name.removesuffix(".part")).suffix):
+        with path.open("rb") as file:
+            begin = file.read(len(magic))
+        _require(path, f"the first bytes {begin!r}", f"the first bytes {magic!r}")
 
 
 def _require(path: Path, found: str, wanted: str) -> None:
@@ -172,7 +180,7 @@ def _download(name: str, entry: Mapping[str, Any], goal: Path, progress: bool) -
             if error.code == 416:  # the server has nothing after what is there already
                 remove([part])
             reasons[url] = _reason(error)
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, ValueError) as error:
             reasons[url] = _reason(error)
         else:
             return
@@ -193,10 +201,13 @@ def _receive(url: str, part: Path, wanted: int | None, progress: bool) -> None:
     # The addresses are those of files.toml, not a user's.
     request = urllib.request.Request(url, headers=headers)  # noqa: S310
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
-        if response.status != 206:  # a server that knows no ranges sends the whole
+        if response.status not in ((200, 206) if done else (200,)):
+            raise OSError(f"it answers with the status {response.status}")
+        if response.status == 200:  # a server that knows no ranges sends the whole
             done = 0
         length = response.headers["Content-Length"]
         total = wanted if length is None else done + int(length)
+        limit = time.monotonic() + 2 * _TIMEOUT + (total or _LARGEST) / _SLOWEST
         if wanted is not None and total != wanted:
             raise ChecksumError(f"it offers {total:,} bytes where {wanted:,} are wanted")
         bar = tqdm(
@@ -204,7 +215,13 @@ def _receive(url: str, part: Path, wanted: int | None, progress: bool) -> None:
             disable=not progress,
         )  # fmt: skip
         with bar, part.open("ab" if done else "wb") as file:
-            while chunk := response.read(_CHUNK):
+            while chunk := response.read1(_CHUNK):  # what is there, not all that was asked for
+                if (done := done + len(chunk)) > (total or _LARGEST):
+                    raise ChecksumError(
+                        f"it sends more than the {total or _LARGEST:,} bytes wanted"
+                    )
+                if time.monotonic() > limit:
+                    raise OSError(f"it sends fewer than {_SLOWEST:,} bytes a second")
                 file.write(chunk)
                 bar.update(len(chunk))
             to_disk(file)

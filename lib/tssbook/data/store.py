@@ -310,7 +310,8 @@ def _read_about(folder: Path) -> dict[str, Any] | None:
     for name in [*about["arrays"], *about.get("files", ())]:
         if Path(name).name != name:  # a path would lead out of the folder
             raise ValueError(
-                f"{folder / _ABOUT} names a file {name!r}; wanted plain names, as tssbook writes them."
+                f"{folder / _ABOUT} names a file {name!r}; wanted plain names: tssbook did "
+                "not write this."
             )
     return about
 
