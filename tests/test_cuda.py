@@ -15,7 +15,7 @@ from tests.training.training_runs import Run, same, two_terms
 from tssbook.interpret import attribute, ism
 from tssbook.models import FastProCapNet, ProCapNet, PromoterNet
 from tssbook.simulator import recovery, truth
-from tssbook.training import fit, on_device, predict
+from tssbook.training import fit, on_device, predict, prediction
 
 needs_cuda = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no CUDA device is visible: set CUDA_VISIBLE_DEVICES=0"
@@ -32,14 +32,28 @@ def close(found: Tensor, wanted: Tensor, tolerance: float) -> bool:
     return float((found - wanted).abs().max() / wanted.abs().max()) < tolerance
 
 
-def test_exact_convolutions_are_for_the_length_of_a_block():
-    before = torch.backends.cudnn.allow_tf32
-    with on_device(nn.Conv1d(4, 2, 3), "cpu", exact=True):
-        assert torch.backends.cudnn.allow_tf32 is False
-    assert torch.backends.cudnn.allow_tf32 is before
-    with pytest.raises(KeyError), on_device(nn.Conv1d(4, 2, 3), "cpu", exact=True):
-        raise KeyError
-    assert torch.backends.cudnn.allow_tf32 is before
+@pytest.mark.parametrize("chosen", ["ieee", "tf32"])
+def test_full_precision_is_for_the_length_of_a_block(chosen):
+    parts = torch.backends.cudnn.conv, torch.backends.cuda.matmul
+
+    def found() -> list[str]:
+        return [part.fp32_precision for part in parts]
+
+    before = found()
+    try:
+        for part in parts:
+            part.fp32_precision = chosen  # as a user may have it
+        with prediction._full_precision():
+            assert found() == ["ieee", "ieee"]
+        assert found() == [chosen, chosen]
+        with pytest.raises(KeyError), prediction._full_precision():
+            raise KeyError
+        assert found() == [chosen, chosen]
+        with on_device(nn.Conv1d(4, 2, 3), "cpu", exact=True):
+            assert found() == [chosen, chosen]  # nothing is touched on a CPU
+    finally:
+        for part, value in zip(parts, before, strict=True):
+            part.fp32_precision = value
 
 
 @needs_cuda

@@ -268,4 +268,6 @@ def test_reads_are_finite_numbers_of_0_or_more():
 def test_codes_above_4_are_no_n():
     assert one_hot_codes(np.array([[0, 4]], dtype=np.uint8)).sum() == 1
     message = refusal(lambda: one_hot_codes(np.array([[0, 5]], dtype=np.uint8)))
-    assert "The codes hold 5; wanted" in message
+    assert "The codes hold 0 to 5; wanted" in message
+    below = np.array([[0, -1]], dtype=np.int8)
+    assert "The codes hold -1 to 0; wanted" in refusal(lambda: one_hot_codes(below))

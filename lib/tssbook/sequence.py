@@ -147,12 +147,12 @@ def one_hot_codes(codes: np.ndarray) -> Tensor:
     Raises
     ------
     ValueError
-        A code is above 4.
+        A code is none of 0 to 4.
     """
-    if codes.size and codes.max() > len(ALPHABET):
+    if codes.size and not 0 <= codes.min() <= codes.max() <= len(ALPHABET):
         raise ValueError(
-            f"The codes hold {codes.max()}; wanted A 0, C 1, G 2, T 3 and 4 for N (tssbook.sequence"
-            ".codes makes them of letters)."
+            f"The codes hold {codes.min()} to {codes.max()}; wanted A 0, C 1, G 2, T 3 and 4 for N "
+            "(tssbook.sequence.codes makes them of letters)."
         )
     x = np.empty((len(codes), 4, codes.shape[1]), dtype=np.int8)
     for base in range(4):
@@ -318,8 +318,13 @@ def require_positive(**numbers: object) -> None:
             raise ValueError(f"{name} is {value!r}; wanted a whole number of 1 or more.")
 
 
-def require_counts(counts: Tensor, name: str = "counts", rows: Tensor | None = None) -> None:
-    """Refuse numbers of reads that are negative, NaN or infinite: the one check of every loss.
+def require_counts(
+    counts: Tensor,
+    name: str = "counts",
+    rows: Tensor | None = None,
+    offset: int | Tensor = 0,
+) -> None:
+    """Refuse numbers of reads that are negative, NaN or infinite.
 
     Parameters
     ----------
@@ -329,6 +334,8 @@ def require_counts(counts: Tensor, name: str = "counts", rows: Tensor | None = N
         What to call them in the message.
     rows
         The numbers of the rows, where they are not 0, 1, 2, ...: ``(N,)``.
+    offset
+        Where the positions begin, one number or one for each row, ``(N,)``: for the message.
 
     Raises
     ------
@@ -339,8 +346,9 @@ def require_counts(counts: Tensor, name: str = "counts", rows: Tensor | None = N
     if wrong.any():
         place = tuple(wrong.nonzero()[0].tolist())
         found = counts[place].item()
-        if rows is not None:
-            place = (int(rows[place[0]]), *place[1:])
+        begin = offset if isinstance(offset, int) else int(offset[place[0]])
+        row = place[0] if rows is None else int(rows[place[0]])
+        place = (row, *place[1:-1], place[-1] + begin) if len(place) > 1 else (row,)
         raise ValueError(
             f"The {name} hold {found:g} at {place}; wanted finite numbers of 0 or "
             "more (of files of the - strand without their sign, with 0 for NaN)."

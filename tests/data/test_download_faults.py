@@ -88,7 +88,7 @@ def test_silent_server(entry, cache, server, monkeypatch):
 )
 def test_network_that_fails_while_reading(entry, cache, server, monkeypatch, error):
     entry["mirrors"] = [server.url("/other.txt")]
-    read, asked = HTTPResponse.read, []
+    read, asked = HTTPResponse.read1, []
 
     def fail(response, amount=None):
         asked.append(response)
@@ -97,7 +97,7 @@ def test_network_that_fails_while_reading(entry, cache, server, monkeypatch, err
         return read(response, 3000)
 
     with monkeypatch.context() as broken:
-        broken.setattr(HTTPResponse, "read", fail)
+        broken.setattr(HTTPResponse, "read1", fail)
         message = refused(download.MissingFile)
     assert_tells_what_to_do(message, entry, cache)
     assert getattr(error, "strerror", None) or "IncompleteRead" in message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyBigWig
 import pytest
 
 from tests.data.test_bigwig import write
@@ -131,3 +132,21 @@ def test_split_by_chromosome(files, tmp_path):
     split = split_by_chromosome(chroms, valid=["chr10"], test=["chr8"])
     assert set(chroms[split.valid]) == {"chr10"}
     assert sum(map(len, split)) == N
+
+
+def test_both_signs_are_refused_at_the_second_attempt_too(tmp_path, monkeypatch):
+    """What another process has read is part of what this one must know."""
+    monkeypatch.setattr(building, "_ROWS", 2)
+    (tmp_path / "genome.fa").write_text(">chr1\n" + "ACGT" * 250 + "\n")
+    paths = [tmp_path / "a.bw", tmp_path / "b.bw"]
+    for path in paths:
+        with pyBigWig.open(str(path), "w") as file:
+            file.addHeader([("chr1", 1000)])
+            file.addEntries(
+                "chr1", [100, 900], values=[1.0, -1.0 if path is paths[1] else 1.0], span=1
+            )
+    tss = [100, 110, 120, 890, 900, 910]
+    loci = pd.DataFrame({"chrom": "chr1", "tss": tss, "strand": "+"})
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"b\.bw holds values above 0 and below"):
+            build_tracks(tmp_path / "made", tmp_path / "genome.fa", paths, loci, length=40)

@@ -487,6 +487,16 @@ def test_names_that_wrappers_have_lengthened(model, prefix):
         assert torch.equal(filled.state_dict()[name], tensor)
 
 
+def test_names_are_shortened_only_where_that_helps(model):
+    tensors = model.state_dict() | {"_orig_mod.extra": torch.zeros(1)}
+    refused(
+        lambda: fill(lambda: type(model)(**model.config), tensors, "w.pt"), "_orig_mod.extra: w"
+    )
+    (first, *_), twice = model.state_dict(), model.state_dict()
+    twice[f"_orig_mod.{first}"] = torch.zeros_like(twice[first])
+    refused(lambda: fill(lambda: type(model)(**model.config), twice, "w.pt"), f"_orig_mod.{first}")
+
+
 def test_a_path_that_is_there_is_never_asked_of_the_hub(model, tmp_path, monkeypatch):
     def asked(*_: object, **__: object) -> None:
         raise AssertionError("the Hub was asked")

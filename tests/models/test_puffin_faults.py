@@ -89,5 +89,5 @@ def test_other_files(tmp_path, cls):
 def test_loss_refuses_what_is_no_track(value):
     model, target = SimpleNet(), torch.ones(1, 10, 700)
     target[0, 4, 340] = value
-    with pytest.raises(ValueError, match=rf"The tracks hold {value:g} at \(0, 4, 15\)"):
+    with pytest.raises(ValueError, match=rf"The tracks hold {value:g} at \(0, 4, 340\)"):
         loss_terms(model, torch.ones(1, 10, 700), target)

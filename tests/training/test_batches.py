@@ -232,6 +232,7 @@ def test_the_random_streams_stay_what_they_were():
 def test_values_that_are_no_numbers(value):
     x, y = torch.zeros(4, 2), torch.zeros(4)
     y[2] = value
-    assert f"Tensor 1 holds {value} at (2,); wanted finite" in refusal(
-        lambda: Batches(x, y, batch_size=2)
-    )
+    message = refusal(lambda: Batches(x, y, batch_size=2))
+    assert "Tensor 1 holds NaN or infinite values in 1 rows, the first is 2" in message
+    assert "Tensor 0" in refusal(lambda: Batches(y[:, None].expand(4, 3), x, batch_size=2))
+    assert len(Batches(x, y, batch_size=2, rows=[0, 1, 3])) == 2  # the row is not used

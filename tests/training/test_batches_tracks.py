@@ -202,4 +202,6 @@ def test_tracks_that_are_no_reads_are_refused_by_row(value):
     tracks[4, 1, 3] = value
     batches = TrackBatches(np.zeros((6, 8), dtype=np.uint8), tracks, batch_size=2, rows=[0, 4])
     assert f"The tracks hold {value:g} at (4, 1, 3)" in refusal(lambda: list(batches))
+    middle = TrackBatches(np.zeros((6, 8), np.uint8), tracks, batch_size=2, length=4)
+    assert f"The tracks hold {value:g} at (4, 1, 3)" in refusal(lambda: list(middle))
     assert len(list(TrackBatches(np.zeros((6, 8), np.uint8), tracks, batch_size=2, rows=[0]))) == 1

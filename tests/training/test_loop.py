@@ -426,6 +426,30 @@ def test_types_are_cast_once(kind):
     assert torch.equal(weights(x, y), weights(x.float(), y.float()))
 
 
+def test_targets_are_not_rounded_to_the_type_of_the_weights():
+    seen = []
+
+    def terms(model: nn.Module, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        seen.extend(target.tolist())
+        return {"mse": (prediction.float() - target).square()}
+
+    model = nn.Sequential(nn.Linear(4, 1), nn.Flatten(0)).bfloat16()
+    batch = (torch.rand(2, 4), torch.tensor([257.0, 70_001.0]))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    fit(model, [batch], [batch], terms, optimizer, epochs=1, seed=0)
+    assert seen == [257, 70_001] * 2
+
+
+def test_groups_of_the_optimizer_stay_the_same_objects():
+    """A schedule of one's own may hold them."""
+    model = nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))
+    optimizer = torch.optim.Adam(model.parameters())
+    groups = list(map(id, optimizer.param_groups))
+    batches = [(torch.rand(2, 4), torch.rand(2))]
+    fit(model, batches, batches, squared, optimizer, epochs=1, seed=0)
+    assert list(map(id, optimizer.param_groups)) == groups
+
+
 def squared(model: nn.Module, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
     assert prediction.dtype == target.dtype == torch.float32
     return {"mse": (prediction - target).square()}
@@ -460,5 +484,15 @@ def test_training_inside_a_block_without_gradients(mode):
     model = nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with mode():
-        fit(model, batches, batches, squared, optimizer, epochs=1, seed=0)
+        made_inside = [(x.clone(), y.clone()) for x, y in batches]
+        fit(model, made_inside, made_inside, squared, optimizer, epochs=1, seed=0)
     assert torch.equal(model[0].weight, wanted)
+
+
+def test_a_model_made_in_inference_mode_is_refused():
+    with torch.inference_mode():
+        model = nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    batches = [(torch.rand(2, 4), torch.rand(2))]
+    with pytest.raises(ValueError, match="made in inference mode"):
+        fit(model, batches, batches, squared, optimizer, epochs=1, seed=0)

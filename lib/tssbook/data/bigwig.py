@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tssbook.data.tables import known
+from tssbook.sequence import require_positive
 
 __all__ = ["BigWigs"]
 
@@ -34,16 +35,14 @@ class BigWigs:
     paths : list of Path
     lengths : list of dict of str to int
         Per file its chromosomes and their lengths.
-    negative : list of bool
-        Per file whether values below 0 were read so far, as in many files of the - strand.
 
     Raises
     ------
     FileNotFoundError
         There is no such file.
     ValueError
-        ``paths`` is no list or empty, a file is no bigWig or was cut short, or the files of two
-        strands are not in mirror order by their names.
+        ``paths`` is no list or empty, a file is no bigWig, or the files of two strands are not
+        in mirror order by their names.
     """
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
@@ -55,19 +54,21 @@ class BigWigs:
         for path in self.paths:
             if not path.is_file():
                 raise FileNotFoundError(f"There is no file {path}; wanted a bigWig file.")
-            _require_end(path)
         _require_mirror_order([path.name for path in self.paths])
         try:
             self._readers = [figwig.BigWigReader(path) for path in self.paths]
-        except (ValueError, OSError) as error:  # figwig names the file
-            raise ValueError(f"{error}; wanted a whole bigWig file: get it again.") from error
+        except ValueError as error:  # figwig names the file
+            raise ValueError(
+                f"{str(error).rstrip('.')}; wanted a whole bigWig file: get it again."
+            ) from error
         self.lengths: list[dict[str, int]] = [reader.chrom_sizes for reader in self._readers]
-        self._signs = np.zeros(len(self.paths), dtype=np.int8)  # of what was read so far
+        # Whether values below and above 0 were read so far.
+        self._below, self._above = np.zeros((2, len(self.paths)), dtype=bool)
 
     @property
     def negative(self) -> list[bool]:
-        """Per file whether values below 0 were read so far."""
-        return (self._signs < 0).tolist()
+        """Per file whether values below 0 were read so far, as in many files of the - strand."""
+        return self._below.tolist()
 
     @classmethod
     def of(cls, bigwigs: BigWigs | Sequence[str | Path]) -> BigWigs:
@@ -122,18 +123,19 @@ class BigWigs:
         Raises
         ------
         ValueError
-            A file has no such chromosome, is damaged or holds values of both signs, or the files of
-        the two strands stand in the wrong order: those of the first half are below 0.
+            A file has no such chromosome, is damaged or holds values of both signs, or the files
+            of the two strands stand in the wrong order: those of the first half are below 0.
         """
         import figwig
 
+        require_positive(length=length)
         chroms, starts = np.asarray(chroms, dtype=str), np.asarray(starts, dtype=np.int64)
         shortest = {chrom: min(self._lengths_of(chrom)) for chrom in np.unique(chroms).tolist()}
         ends = np.array([shortest[chrom] for chrom in chroms.tolist()], dtype=np.int64)
         try:
             tracks = figwig.read_bigwig(self._readers, chroms, starts.clip(0), length, n_jobs=-1)
         except ValueError as error:  # figwig names the file
-            raise ValueError(f"{error}; the file is damaged: get it again.") from error
+            raise ValueError(f"{str(error).rstrip('.')}: get it again.") from error
         for row in np.flatnonzero((starts < 0) | (starts + length > ends)):
             before = min(max(-int(starts[row]), 0), length)
             inside = np.nan_to_num(tracks[row, :, : length - before])  # past the end is NaN
@@ -147,50 +149,39 @@ class BigWigs:
         for chrom, start, end in places:
             end = min(end, reader.chrom_sizes.get(chrom, 0))
             if start < end:
-                total += float(reader.read(chrom, [start], end - start).sum(dtype=np.float64))
-        return abs(total)
+                values = reader.read(chrom, [start], end - start)
+                total += float(np.abs(values).sum(dtype=np.float64))
+        return total
 
     def _note_signs(self, tracks: np.ndarray, chroms: np.ndarray, starts: np.ndarray) -> None:
         """Refuse values of both signs in one file, and strands in the wrong order."""
-        lows = tracks.min((0, 2), initial=0)
-        for track, path in enumerate(self.paths):
-            values, before = tracks[:, track], self._signs[track]
-            below = lows[track] < 0
-            above = (values > 0).any() if below or before < 0 else before > 0 or values.any()
-            if (below or before < 0) and (above or before > 0):
-                sign = 1 if before < 0 else -1  # the new one; a minus where both are
-                row = int(np.argmax((sign * values > 0).any(1)))
-                found = sign * (sign * values[row]).max()
-                raise ValueError(
-                    f"{path} holds values above 0 and below it ({found:g} in the window at "
-                    f"{chroms[row]}:{starts[row]}); wanted one sign, as reads of one strand have "
-                    "(a minus before all of them is welcome)."
-                )
-            self._signs[track] = -1 if below or before < 0 else int(above)
+        below, above = self._below | (tracks.min((0, 2), initial=0) < 0), self._above.copy()
+        for track in np.flatnonzero(~above):
+            values = tracks[:, track]
+            above[track] = (values > 0).any() if below[track] else values.any()
+        for track in np.flatnonzero(below & above):
+            values = tracks[:, track]
+            other = values < 0 if self._above[track] else values > 0
+            row, position = np.argwhere(other)[0].tolist()
+            raise ValueError(
+                f"{self.paths[track]} holds values above 0 and below it ("
+                f"{values[row, position]:g} in the window at {chroms[row]}:{starts[row]}); wanted "
+                "one sign, as reads of one strand have (a minus before all of them is welcome)."
+            )
         half = len(self) // 2
-        first, last = self._signs[:half], self._signs[::-1][:half]
-        if (swapped := (first < 0) & (last > 0)).any():
-            track = int(np.argmax(swapped))
+        for track in np.flatnonzero(below[:half] & above[::-1][:half]):
             raise ValueError(
                 f"{self.paths[track].name} is track {track} and below 0, and its mirror, track "
                 f"{len(self) - 1 - track}, {self.paths[-1 - track].name}, is above it; wanted the "
                 "+ strand's tracks first, then the - strand's in the opposite order."
             )
+        self._below, self._above = below, above
 
     def _lengths_of(self, chrom: str) -> list[int]:
         for path, found in zip(self.paths, self.lengths, strict=True):
             if chrom not in found:
                 raise ValueError(f"{path} has no chromosome {chrom!r}: {known(chrom, found)}.")
         return [found[chrom] for found in self.lengths]
-
-
-def _require_end(path: Path) -> None:
-    """Refuse a file that was cut: a bigWig ends with the four bytes that it begins with."""
-    with path.open("rb") as file:
-        begin = file.read(4)
-        file.seek(-min(4, file.seek(0, 2)), 1)
-        if file.read() != begin:
-            raise ValueError(f"{path} is no whole bigWig file: its end is missing; get it again.")
 
 
 def _require_mirror_order(names: Sequence[str]) -> None:

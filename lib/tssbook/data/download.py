@@ -163,27 +163,28 @@ def _sha256_once(path: Path, size: int, modified: int) -> str:
 def _download(name: str, entry: Mapping[str, Any], goal: Path, progress: bool) -> None:
     """Download to ``NAME.part``, verify, rename. The part of an interrupted download stays."""
     part = goal.with_name(f"{name}.part")
-    urls = [entry["url"], *entry.get("mirrors", ())]
-    if part.exists():
-        urls.insert(0, urls[0])  # what is gone on with may be of another version: then once more
     reasons, wrong = {}, False
-    for url in urls:
-        try:
-            _receive(url, part, entry.get("bytes"), progress)
-            _verify(part, entry)
-            part.replace(goal)
-        except ChecksumError as error:
-            remove([part])
-            reasons[url], wrong = str(error), True
-        except HTTPError as error:
-            error.close()
-            if error.code == 416:  # the server has nothing after what is there already
+    for url in [entry["url"], *entry.get("mirrors", ())]:
+        # What is gone on with may be of another version, or another server's: then once more.
+        for _ in range(2 if part.exists() else 1):
+            try:
+                _receive(url, part, entry.get("bytes"), progress)
+                _verify(part, entry)
+                part.replace(goal)
+            except ChecksumError as error:
                 remove([part])
-            reasons[url] = _reason(error)
-        except (OSError, HTTPException, ValueError) as error:
-            reasons[url] = _reason(error)
-        else:
-            return
+                reasons[url], wrong = str(error), True
+            except HTTPError as error:
+                error.close()
+                reasons[url] = _reason(error)
+                if error.code != 416:
+                    break
+                remove([part])  # the server has nothing after what is there already
+            except (OSError, HTTPException, ValueError) as error:
+                reasons[url] = _reason(error)
+                break
+            else:
+                return
     kept = f"; {part.stat().st_size:,} bytes are kept to go on from" if part.exists() else ""
     said = "; ".join(f"{url}: {reason}" for url, reason in reasons.items())
     sentence = _missing(name, entry, f"it could not be downloaded ({said}{kept})")
@@ -253,4 +254,5 @@ def _reason(error: Exception) -> str:
         return str(error.reason)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error) or type(error).__name__
+    said = "".join(c if c.isprintable() else " " for c in str(error))  # a server may say anything
+    return " ".join(said.split())[:200] or type(error).__name__

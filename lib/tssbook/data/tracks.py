@@ -31,7 +31,7 @@ TRACKS = (
 )  # fmt: skip
 _ROWS = 256  # loci in memory at a time while building
 _LOCI = ["chrom", "tss", "strand", "start", "end", "padded", "blacklisted"]
-_VERSION = 2  # goes up when the same files give other arrays
+_VERSION = 2  # goes up when the same files are described, or give arrays, in another way
 
 
 def build_tracks(
@@ -48,7 +48,7 @@ def build_tracks(
 
     Only 256 loci are in memory at a time. A folder that holds the same data set is used as it is,
     or gone on with where it is not finished. The same are the files' names and contents, and
-    everything else that is given.
+    everything else that is given: all files are read for that, at each call.
 
     Parameters
     ----------
@@ -90,6 +90,9 @@ def build_tracks(
         Writer(folder, len(around), shapes, made_from) as writer,
         tqdm(total=len(around), initial=writer.done, unit=" loci", disable=not progress) as bar,
     ):
+        for first in range(0, writer.done, _ROWS):  # its signs were seen by another process
+            some = around.iloc[first : first + _ROWS]
+            bigwigs.read(some["chrom"], some["start"], length)
         while writer.done < len(around):
             some = around.iloc[writer.done : writer.done + _ROWS]
             codes, tracks = read_windows(fasta, bigwigs, some, blacklists)

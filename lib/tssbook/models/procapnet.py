@@ -228,7 +228,8 @@ def profile_loss(profile_logits: Tensor, counts: Tensor, mappable: Tensor | None
             f"The profile is {tuple(profile_logits.shape)} and the counts {tuple(counts.shape)}; "
             f"wanted the same shape, (N, 2, L_out)."
         )
-    counts, seen = _seen(counts.to(profile_logits.dtype), mappable)
+    counts, seen = _seen(counts, mappable)
+    counts = counts.to(profile_logits.dtype)
     # Where all is masked, nothing is: a softmax over nothing is no number, and no reads are left.
     hidden = ~(seen | ~seen.any(-1, keepdim=True))
     logits, counts = profile_logits.masked_fill(hidden, -torch.inf).flatten(1), counts.flatten(1)
@@ -249,13 +250,15 @@ def count_loss(count_logits: Tensor, counts: Tensor, mappable: Tensor | None = N
             f"The count is {tuple(count_logits.shape)} for {len(counts)} rows of counts; wanted "
             f"({len(counts)}, 1)."
         )
-    counts, seen = _seen(counts.to(count_logits.dtype), mappable)
+    counts, seen = _seen(counts, mappable)
+    counts = counts.to(count_logits.dtype)
     error = (count_logits[:, 0] - counts.sum((1, 2)).log1p()).square()
     return error * seen.any(-1)[:, 0]
 
 
 def _seen(counts: Tensor, mappable: Tensor | None) -> tuple[Tensor, Tensor]:
     """Take out the counts of masked bases; return them and the mask as ``(N, 1, L_out)``."""
+    counts = counts if counts.is_floating_point() else counts.float()
     if mappable is None:
         require_counts(counts)
         return counts, counts.new_ones(len(counts), 1, counts.shape[-1], dtype=torch.bool)

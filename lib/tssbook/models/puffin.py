@@ -252,7 +252,7 @@ def loss_terms(model: SimpleNet | Puffin, prediction: Tensor, target: Tensor) ->
             f"do not count; wanted at least {2 * MARGIN + 1}."
         )
     prediction, target = prediction[..., MARGIN:-MARGIN], target[..., MARGIN:-MARGIN]
-    require_counts(target, "tracks")
+    require_counts(target, "tracks", offset=MARGIN)
     return {
         "profile": profile_loss(prediction, target),
         "counts": _COUNTS * count_loss(prediction / math.log(10), target),

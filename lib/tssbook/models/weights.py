@@ -158,7 +158,9 @@ def fill(
             with torch.device("meta"):
                 empty = make()
             wanted = empty.state_dict(keep_vars=True)
-            tensors = tensors if tensors.keys() <= wanted.keys() else _bare_names(tensors)
+            short = _bare_names(tensors)
+            if len(short) == len(tensors) and short.keys() <= wanted.keys():
+                tensors = short
             # A file holds a tensor once, also if the model knows it under two names.
             once = {id(wanted[key]): tensor for key, tensor in tensors.items() if key in wanted}
             both = {key: once[id(own)] for key, own in wanted.items() if id(own) in once}

@@ -84,13 +84,13 @@ class Batches:
         lengths = [len(tensor) for tensor in tensors]
         if len(set(lengths)) != 1 or lengths[0] == 0:
             raise ValueError(f"The parts have {lengths} rows; wanted one number above 0 for all.")
-        for number, tensor in enumerate(tensors):
-            _require_finite(tensor, number)
         require_positive(batch_size=batch_size)
         if seed is not None:
             epoch_seed(seed, 0)  # refuses a seed below 0
         self.tensors, self.batch_size, self.seed = tensors, batch_size, seed
         self.rows, self.transform = _checked_rows(rows, lengths[0]), transform
+        for number, tensor in enumerate(tensors):
+            _require_finite(tensor, number, self.rows)
         self.n_rows, self._epoch = len(self.rows), 0
         self._as_they_are = seed is None and rows is None
 
@@ -242,7 +242,7 @@ class TrackBatches(Batches):
                 _gathered(array, rows.numpy())[..., self._middle] for array in self.tensors
             )
             x, y = one_hot_codes(codes).float(), torch.from_numpy(tracks.astype(np.float32))
-            require_counts(y, "tracks", rows)
+            require_counts(y, "tracks", rows, self._middle.start)
             _turn(turned, x, y)
             yield x, y
 
@@ -332,8 +332,9 @@ class WindowBatches(Batches):
             x = one_hot_codes(codes[each, read]).float()
             counts = reads[each[..., None], np.arange(2)[:, None], asked[:, None]]
             counts = torch.from_numpy(counts.astype(np.float32))
-            require_counts(counts, "reads", rows)
             mask = torch.from_numpy(mappable[each, asked])
+            seen = counts.masked_fill(~mask[:, None], 0)
+            require_counts(seen, "reads", rows, torch.from_numpy(asked[:, 0]))
             _turn(turned, x, counts, mask)
             yield x, counts, mask
 
@@ -385,14 +386,16 @@ def _turn(turned: Tensor, *parts: Tensor) -> None:
         part[turned] = part[turned].flip(*range(1, part.ndim))
 
 
-def _require_finite(tensor: Tensor | np.ndarray, number: int) -> None:
+def _require_finite(tensor: Tensor | np.ndarray, number: int, rows: Tensor) -> None:
     """Refuse NaN and infinite values in memory; arrays, maybe on disk, are looked at when read."""
     if isinstance(tensor, Tensor) and tensor.is_floating_point() and not tensor.isfinite().all():
-        place = tuple((~tensor.isfinite()).nonzero()[0].tolist())
-        raise ValueError(
-            f"Tensor {number} holds {tensor[place].item()} at {place}; wanted finite numbers: leave"
-            " out the rows without a value (rows=), or mend what made them."
-        )
+        wrong = ~tensor.isfinite()
+        wrong = wrong.flatten(1).any(1) if wrong.ndim > 1 else wrong
+        if len(bad := rows[wrong[rows.to(wrong.device)].cpu()]):
+            raise ValueError(
+                f"Tensor {number} holds NaN or infinite values in {len(bad)} rows, the first is "
+                f"{bad[0]}; wanted finite numbers: leave these rows out (rows=), or mend them."
+            )
 
 
 def _checked_rows(rows: Rows | None, n: int) -> Tensor:

@@ -94,11 +94,11 @@ def fit(
     state
         File in which the run is kept after each epoch. If it exists, the run goes on from
         there, and on a CPU ends bit for bit where it would have ended without the break (on
-        CUDA with ``torch.use_deterministic_algorithms(True)``). All other arguments must be
-        those of the first time, but for ``epochs`` and ``patience``.
+        CUDA with ``torch.use_deterministic_algorithms(True)``). What is trained and
+        how must be as the first time; ``epochs``, ``patience``, ``device`` may differ.
     device
         None takes CUDA, Apple's MPS or the CPU, the first there is; the model goes back to
-        where it was at the end.
+        where it was at the end, and the optimizer's state with it.
     progress
         Show a progress bar.
 
@@ -120,14 +120,15 @@ def fit(
     ValueError
         If ``patience`` is below 1, there are no batches, a term is named ``loss``, ``train``
         cannot be repeated after a break, ``state`` is broken or belongs to another run, or
-        ``optimizer`` holds none of the model's weights.
+        ``optimizer`` holds none of the model's weights, or these were made in inference mode.
 
     Notes
     -----
     In each epoch the whole model is put into training mode, frozen layers too.
 
-    The first tensor of a batch (one-hot bytes, float64) is given the type of the model's weights,
-    and so are targets of another floating type; whole numbers and masks stay as they are.
+    The first tensor of a batch (one-hot bytes, float64) is given the type of the model's weights.
+    Targets that are not whole become ``float32`` (``float64`` where the weights are); whole
+    numbers and masks stay as they are.
 
     Ctrl-C ends the training, not the program: the model has its best weights so far, and
     ``attrs["stopped"]`` is ``"interrupted"``.
@@ -148,7 +149,7 @@ def fit(
     if patience is not None and patience < 1:
         raise ValueError(f"patience is {patience}; wanted 1 epoch or more, or None.")
     _require_own(optimizer, model)
-    with with_gradients(), _on_device(model, optimizer, device) as place:
+    with with_gradients(), _both_on_device(model, optimizer, device) as place:
         run = Run(model, optimizer, scheduler, state)
         run.resume((train, valid), loss_terms, seed=seed, clip_norm=clip_norm)
         bar = tqdm(total=epochs, initial=run.epoch, disable=not progress, unit="epoch")
@@ -242,22 +243,34 @@ class _Pass:
 
 
 @contextmanager
-def _on_device(
+def _both_on_device(
     model: nn.Module, optimizer: torch.optim.Optimizer, device: str | torch.device | None
 ) -> Iterator[torch.device]:
     """Move a model and with it the optimizer's state, there and back."""
     try:
         with on_device(model, device) as place:
-            optimizer.load_state_dict(optimizer.state_dict())  # PyTorch puts it where weights are
+            _follow_weights(optimizer)
             yield place
     finally:
-        optimizer.load_state_dict(optimizer.state_dict())
+        _follow_weights(optimizer)
+
+
+def _follow_weights(optimizer: torch.optim.Optimizer) -> None:
+    """Move an optimizer's tensors to where their weights are now."""
+    for group in optimizer.param_groups:
+        counts_there = group.get("fused") or group.get("capturable")  # else steps are on the CPU
+        for weight in group["params"]:
+            held = optimizer.state.get(weight, {})
+            for name, value in held.items():
+                if isinstance(value, Tensor) and (name != "step" or counts_there):
+                    held[name] = value.to(weight.device)
 
 
 def _placed(batch: Iterable[Tensor], device: torch.device, kind: torch.dtype) -> tuple[Tensor, ...]:
     """Put a batch on the device. The one place that decides about types."""
-    x, *target = batch
-    target = (t.to(device, kind) if t.is_floating_point() else t.to(device) for t in target)
+    x, *target = (t.clone() if t.is_inference() else t for t in batch)
+    exact = torch.float64 if kind == torch.float64 else torch.float32
+    target = (t.to(device, exact) if t.is_floating_point() else t.to(device) for t in target)
     return x.to(device, kind), *target
 
 
@@ -268,6 +281,11 @@ def _require_own(optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
         raise ValueError(
             "The optimizer holds none of the model's weights, so that none would change; wanted "
             "one made over model.parameters() after the model was made."
+        )
+    if any(weight.is_inference() for weight in model.parameters()):
+        raise ValueError(
+            "The model was made in inference mode, where weights can have no gradient; wanted one "
+            "made outside of it."
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -119,6 +119,24 @@ def with_gradients() -> Iterator[None]:
 
 
 @contextmanager
+def _full_precision() -> Iterator[None]:
+    """Forbid TF32 in convolutions and matrix products for a block."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    if hasattr(cudnn, "conv"):  # from PyTorch 2.9 on; with it, allow_tf32 may not even be readable
+        settings = [(cudnn.conv, "fp32_precision", "ieee"), (matmul, "fp32_precision", "ieee")]
+    else:
+        settings = [(cudnn, "allow_tf32", False), (matmul, "allow_tf32", False)]
+    before = [getattr(part, name) for part, name, _ in settings]
+    try:
+        for part, name, value in settings:
+            setattr(part, name, value)
+        yield
+    finally:
+        for (part, name, _), value in zip(settings, before, strict=True):
+            setattr(part, name, value)
+
+
+@contextmanager
 def on_device(
     model: nn.Module, device: str | torch.device | None, *, exact: bool = False
 ) -> Iterator[torch.device]:
@@ -134,21 +152,19 @@ def on_device(
     device
         None takes CUDA, Apple's MPS or the CPU, the first there is.
     exact
-        Convolve in full ``float32`` on CUDA too, where PyTorch by itself rounds factors to ten
-        bits (TF32): for what are small differences of large numbers.
+        Multiply in full ``float32`` on CUDA too, where PyTorch by itself rounds the factors of
+        convolutions to ten bits (TF32): for what are small differences of large numbers.
     """
     home = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
     modes = {module: module.training for module in model.modules()}
     place = resolve_device(device)
-    tf32 = torch.backends.cudnn.allow_tf32
     if place.type == "cpu":
         keep_memory()
     try:
-        torch.backends.cudnn.allow_tf32 = tf32 and not exact
         model.to(place)
-        yield place
+        with _full_precision() if exact and place.type == "cuda" else nullcontext():
+            yield place
     finally:
-        torch.backends.cudnn.allow_tf32 = tf32
         model.to(home)
         for module, training in modes.items():
             module.training = training
