@@ -139,7 +139,7 @@ def extract(
     by one base for that; the sequence is reverse-complemented, and tracks are flipped along both
     axes, so a gene's own strand always comes first. NaN is 0. Outside a chromosome the sequence
     is N and the tracks are 0; :func:`locus_windows` counts these positions.
-    Files with values below 0 are read without their sign (``BigWigs.negative`` says which).
+    Files with values below 0 are read without their sign.
 
     Parameters
     ----------
