@@ -230,7 +230,7 @@ def answering(content: bytes, pause: float = 0.0) -> Iterator[str]:
 
     with ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/gattaca.txt"
         server.shutdown()
 
