@@ -63,7 +63,7 @@ def read_loci(folder: Path) -> pd.DataFrame:
 
 def ours(folder: Path) -> tuple:
     """Read codes and tracks, both strands turned along the gene."""
-    return extract(folder / "genome.fa", [folder / name for name in NAMES], read_loci(folder))
+    return extract(folder / "genome.fa", [folder / name for name in NAMES], read_loci(folder))[:2]
 
 
 def source(folder: Path) -> tuple:

@@ -90,6 +90,26 @@ def test_small_values_and_nan_keep_their_sign(tmp_path):
     assert files.negative == [True]
 
 
+def test_a_chromosome_that_one_file_lacks_is_zero_with_a_warning(two, tmp_path):
+    more = write(tmp_path / "c.bw", {"chr1": [1] * 6, "chr2": [1] * 3, "chrY": [5, 6, 7, 8]})
+    files = BigWigs([two[0], more, two[1]])
+    with pytest.warns(UserWarning, match="0 everywhere") as told:
+        read = files.read(["chr2", "chrY", "chrY"], [0, 1, 3], 2)
+    assert [str(warning.message).split(" (")[0] for warning in told] == [
+        f"{path} has no chromosome 'chrY'" for path in two
+    ]
+    assert read.tolist() == [
+        [[7, 8], [1, 1], [0, 0]], [[0, 0], [6, 7], [0, 0]], [[0, 0], [8, 0], [0, 0]]
+    ]  # fmt: skip
+    files.read(["chrY"], [0], 2)  # once said is enough: warnings are errors in these tests
+    files.require({"chr1": 6, "chrY": 4}, "genome.fa")
+
+
+def test_a_chromosome_under_another_name_is_refused(two):
+    assert "called 'chr1'" in refusal(lambda: BigWigs(two).read(["1"], [0], 2))
+    assert "chr9" in refusal(lambda: BigWigs(two).require({"chr9": 6}, "genome.fa"))
+
+
 # --- wrong input ----------------------------------------------------------------------------
 
 

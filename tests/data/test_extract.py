@@ -10,6 +10,7 @@ import pytest
 
 from tests.data.plain_extract import plain_extract
 from tests.data.test_bigwig import write
+from tests.support import refusal
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.blacklists import CAGE_FACTOR, Blacklist, cage_blacklists
 from tssbook.data.fasta import Fasta
@@ -55,7 +56,7 @@ def bed(path: Path, *places: tuple) -> Path:
 
 
 def test_both_strands_by_hand(genome, two):
-    read, tracks = extract(genome, two, table(("chr1", 4, "+"), ("chr1", 4, "-")), length=4)
+    read, tracks, *_ = extract(genome, two, table(("chr1", 4, "+"), ("chr1", 4, "-")), length=4)
     # + strand: [2, 6); - strand: [3, 7), CGGT turned round. The TSS, base 4, is at index 2.
     assert np.array_equal(read, codes(["CCGG", "ACCG"]))
     assert tracks.tolist() == [
@@ -68,7 +69,7 @@ def test_both_strands_by_hand(genome, two):
 
 def test_ends_of_a_chromosome_by_hand(genome, two):
     loci = table(("chr1", 1, "+"), ("chr1", 1, "-"), ("chr1", 9, "+"), ("chr1", 9, "-"))
-    read, tracks = extract(genome, two, loci, length=6)
+    read, tracks, *_ = extract(genome, two, loci, length=6)
     assert np.array_equal(read, codes(["NNAACC", "CGGTTN", "TTACNN", "NNNGTA"]))
     assert tracks[:, 0].tolist() == [
         [0, 0, 0, 1, 2, 3], [40, 30, 20, 10, 0, 0], [6, 7, 8, 9, 0, 0], [0, 0, 0, 90, 80, 70]
@@ -109,9 +110,41 @@ def test_blacklist_replaces(genome, two, tmp_path):
 def test_windows_of_loci_say_what_is_padded_and_blacklisted(genome, two, tmp_path):
     places = Blacklist(bed(tmp_path / "bad.bed", ("chr1", 3, 5)))
     loci = table(("chr1", 4, "+"), ("chr1", 9, "-"))
-    around = locus_windows(Fasta(genome), BigWigs(two), loci, 4, [places, places])
+    around, lost = locus_windows(Fasta(genome), BigWigs(two), loci, 4, [places, places])
+    assert lost.empty
     # [2, 6) holds both places of both lists; [8, 12) has two bases outside.
     assert around[["tss", "padded", "blacklisted"]].values.tolist() == [[4, 0, 4], [9, 2, 0]]
+
+
+# --- another assembly ---------------------------------------------------------------------------
+
+
+def test_what_the_genome_does_not_have_is_a_reported_loss(genome, two):
+    loci = table(("chr1", 4, "+"), ("chrUn", 4, "+"), ("chr1", 4, "-"), ("chr1", 99, "-"))
+    made = extract(genome, two, loci, length=4, max_empty=0.5)
+    kept = extract(genome, two, loci.iloc[[0, 2]], length=4)
+    assert np.array_equal(made.codes, kept.codes)
+    assert np.array_equal(made.tracks, kept.tracks)
+    assert made.loci["start"].tolist() == [2, 3]
+    assert made.lost.values.tolist() == [
+        [1, "chrUn", 4, "genome.fa has no chromosome 'chrUn'"],
+        [3, "chr1", 99, "chr1 has 10 bp in genome.fa"],
+    ]
+    message = refusal(lambda: extract(genome, two, loci, length=4))
+    wanted = ("4 loci", "2 are not in the genome", "row 1 at chrUn:4", "25%", "max_empty=0.5")
+    assert all(word in message for word in wanted)
+
+
+def test_loci_without_sequence_or_reads_are_counted(tmp_path):
+    path = tmp_path / "genome.fa"
+    path.write_text(f">chr1\n{'ACGT' * 5}{'N' * 20}\n")
+    reads = [write(tmp_path / "a.bw", {"chr1": [*range(1, 11), *[0] * 10, *range(1, 21)]})]
+    loci = table(("chr1", 4, "+"), ("chr1", 15, "+"), ("chr1", 30, "+"))  # all, no reads, no bases
+    message = refusal(lambda: extract(path, reads, loci, length=4))
+    wanted = ("3 loci 2 are empty", "1 have only N", "1 have no reads", "max_empty=0.67")
+    assert all(word in message for word in wanted)
+    assert len(extract(path, reads, loci, length=4, max_empty=0.67).codes) == 3
+    assert "-1" in refusal(lambda: extract(path, reads, loci, length=4, max_empty=-1))
 
 
 # --- simulated files --------------------------------------------------------------------------
@@ -130,7 +163,7 @@ def folder(simulation, tmp_path_factory) -> Path:
 def test_simulated_files_hold_what_was_simulated(simulation, folder):
     """Without the blacklists: artefacts differ, everything else is the truth, base for base."""
     bigwigs = [folder / name for name in FILES]
-    read, tracks = extract(folder / "genome.fa", bigwigs, folder / "tss.tsv")
+    read, tracks, *_ = extract(folder / "genome.fa", bigwigs, folder / "tss.tsv")
     inside = read < 4  # N outside of a chromosome
     assert np.array_equal(read[inside], simulation.sequences[inside])
     assert inside.all(1).mean() > 0.95
@@ -145,7 +178,7 @@ def test_simulated_files_hold_what_was_simulated(simulation, folder):
 def test_blacklists_remove_the_artefacts(simulation, folder):
     bigwigs = [folder / name for name in FILES]
     lists = cage_blacklists(folder / "blacklist_plus.bed", folder / "blacklist_minus.bed")
-    read, tracks = extract(folder / "genome.fa", bigwigs, folder / "tss.tsv", blacklists=lists)
+    read, tracks, *_ = extract(folder / "genome.fa", bigwigs, folder / "tss.tsv", blacklists=lists)
     truth = np.where((read < 4)[:, None], simulation.tracks, 0)
     changed = tracks != truth
     scaled = np.float32(CAGE_FACTOR)
@@ -214,7 +247,7 @@ def test_real_grocap_of_chr22(mirror, tmp_path):
     rng = np.random.default_rng(0)
     at = np.sort(rng.integers(20_000_000, 21_000_000, 200)).tolist()
     loci = table(*(("chr22", tss, "+-"[i % 2]) for i, tss in enumerate([5, *at, 51_304_560])))
-    read, tracks = extract(path, bigwigs, loci)
+    read, tracks, *_ = extract(path, bigwigs, loci, max_empty=1)
     plain = plain_extract(path, bigwigs, loci, L)
     assert np.array_equal(read, plain[0])
     assert np.array_equal(tracks, plain[1])

@@ -86,3 +86,35 @@ def test_read_peaks_refuses_one_strand_and_another_assembly(files):
         file.addEntries("chr1", [0], values=[1.0], span=1)
     with pytest.raises(ValueError, match=r"short.bw has 8,000 bp for chr1, and .* has 9,000"):
         read_peaks(folder / "genome.fa", two, folder / "peaks.bed", mappability=folder / "short.bw")
+
+
+def test_windows_say_where_they_lie_and_what_was_lost(files):
+    folder, _ = files
+    two = [folder / "plus.bw", folder / "minus.bw"]
+    (folder / "some.bed").write_text("chrUn\t1\t5\nchr1\t3000\t3101\nchr1\t500\t600\n")
+    found = read_peaks(
+        folder / "genome.fa", two, folder / "some.bed", folder / "background.bed"
+    )  # fmt: skip
+    assert found.peak.tolist() == [True, True, False]
+    assert found.loci[["chrom", "tss"]].values.tolist() == [
+        ["chr1", 3050], ["chr1", 550], ["chr1", 6000]
+    ]  # fmt: skip
+    assert (found.loci["end"] - found.loci["start"] == W).all()
+    assert found.lost.values.tolist() == [[0, "chrUn", 3, "genome.fa has no chromosome 'chrUn'"]]
+
+
+def test_peaks_without_reads_are_refused_and_background_without_is_not(files):
+    folder, _ = files
+    silent = []
+    for strand in ("plus", "minus"):
+        silent.append(folder / f"silent.{strand}.bw")
+        with pyBigWig.open(str(silent[-1]), "w") as file:
+            file.addHeader([("chr1", 9000)])
+            file.addEntries("chr1", [300], values=[1.0], span=1)
+    beds = [folder / "peaks.bed", folder / "background.bed"]
+    with pytest.raises(ValueError, match=r"1 are empty .*1 have no reads.*max_empty=0.34"):
+        read_peaks(folder / "genome.fa", silent, *beds)
+    assert len(read_peaks(folder / "genome.fa", silent, *beds, max_empty=0.34).codes) == 3
+    only_one = folder / "one.bed"
+    only_one.write_text("chr1\t500\t600\n")
+    assert len(read_peaks(folder / "genome.fa", silent, only_one, beds[1]).codes) == 2

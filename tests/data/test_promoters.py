@@ -241,7 +241,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 
 def test_load_promoters(files):
-    promoters = load_promoters(*files.values(), length=4, max_n=0.25)
+    promoters = load_promoters(*files.values(), length=4, max_n=0.25, max_empty=0.5)
     assert decode(promoters.x) == ["GTAC", "AAGG", "NACG"]
     assert promoters.x.dtype == torch.int8
     assert promoters.y.tolist() == [2.5, -1.0, 3.0]
@@ -265,7 +265,26 @@ def test_load_promoters_from_tables(files):
 def test_a_wrong_genome_is_all_n(files):
     files["genome.fa"].write_text(">chr1\nN\n")
     message = refusal(lambda: load_promoters(*files.values(), length=4))
-    assert "5 sequences has more than 10% N" in message
+    assert "chr1 has 1 bp" in message
+
+
+@pytest.mark.parametrize(
+    ("max_empty", "wanted"), [(0.25, "5 have more than 10% N"), (1, "Each promoter has more than")]
+)
+def test_a_genome_without_sequence(files, max_empty, wanted):
+    files["genome.fa"].write_text(f">chr1\n{99 * 'N'}\n")
+    assert wanted in refusal(lambda: load_promoters(*files.values(), length=4, max_empty=max_empty))
+
+
+def test_a_gene_on_an_unknown_chromosome_is_a_reported_loss(files):
+    genes = gene_table(("plus", 6), ("odd", 6)).assign(chrom=["chr1", "chrUn"])
+    values = expression_table(plus=1.0, odd=2.0)
+    promoters = load_promoters(files["genome.fa"], genes, values, length=4, max_empty=0.5)
+    assert promoters.genes["name"].tolist() == ["plus"]
+    assert promoters.y.tolist() == [1]
+    assert promoters.report.values.tolist() == [["odd", "genome.fa has no chromosome 'chrUn'"]]
+    message = refusal(lambda: load_promoters(files["genome.fa"], genes, values, length=4))
+    assert all(word in message for word in ("chrUn", "1 are not in the genome", "max_empty=0.5"))
 
 
 @pytest.mark.parametrize("max_n", [-0.1, 1.1, float("nan")])

@@ -11,6 +11,7 @@ import pytest
 
 from tests.data.test_fasta import bgzf
 from tests.support import refusal
+from tssbook.data import tables
 from tssbook.data.tables import NoIntervals, lines, read_bed, read_table, read_tss
 
 BED = "chr2\t5\t9\tYY1\t0\t-\tmore\nchr1\t3\t8\tACTB\t.\t+\n"
@@ -273,3 +274,10 @@ def test_a_file_of_another_kind_is_named(tmp_path, content, said):
     message = refusal(lambda: read_bed(path))
     assert message.startswith(f"{path} is ")
     assert said in message
+
+
+def test_a_line_that_fills_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "_LONGEST_LINE", 1000)
+    path = tmp_path / "x.bed.gz"
+    path.write_bytes(gzip.compress(b"chr1\t1\t2\n" + 100_000 * b"A"))
+    assert f"Line 2 of {path} is longer than 1,000" in refusal(lambda: read_bed(path))

@@ -43,9 +43,10 @@ def test_from_ucsc_once(ucsc, cache):
     assert [p.name for p in (cache / "ucsc").iterdir()] == ["hg38_chrM_0_10.txt"]
 
 
-def test_a_damaged_copy_is_got_again(ucsc, cache):
+@pytest.mark.parametrize("kept", [b"GAT", b"GATTACAXXX", b"GATTACA\xff\0\0"])
+def test_a_damaged_copy_is_got_again(ucsc, cache, kept):
     (cache / "ucsc").mkdir(parents=True)
-    (cache / "ucsc" / "hg38_chrM_0_10.txt").write_text("GAT")
+    (cache / "ucsc" / "hg38_chrM_0_10.txt").write_bytes(kept)
     assert fetch_sequence("chrM", 0, 10) == "GATCACAGGT"
     assert (cache / "ucsc" / "hg38_chrM_0_10.txt").read_text() == "GATCACAGGT"
 
@@ -109,6 +110,8 @@ def test_ucsc_refuses(answering, cache):
         (200, b"{}", "dna"),
         (200, b'{"dna": ["GAT"]}', ""),
         (200, b'{"dna": "GATTA TACA"}', "GATTA TACA"),
+        (200, b'{"dna": "XXXXXXXXXX"}', "XXXXXXXXXX"),
+        (200, b'{"x": "' + 100_000 * b"x" + b'", "dna": "GATTACATTT"}', ""),
         (200, b'{"dna": "GATT"}', "4 letters of 10"),
         (500, b"", "HTTP 500 Internal Server Error"),
         (503, b'{"error": "come back later"}', "come back later"),

@@ -12,9 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.support import refusal
 from tssbook.data import Fasta
 from tssbook.interpret import score_variants, variants
 from tssbook.models.procapnet import ProCapNet
+from tssbook.models.procapnet_fast import FastProCapNet
 from tssbook.sequence import one_hot
 
 COLUMNS = ["chrom", "position", "id", "ref", "alt", "delta_log_counts", "jsd"]
@@ -224,6 +226,17 @@ def test_default_length_is_the_published_one(tmp_path):
     model = Centre()
     score_variants(model, vcf, fasta)
     assert model.seen[0].shape == (1, 4, 2114)
+
+
+def test_the_length_that_the_model_was_trained_on(tmp_path):
+    vcf, fasta = write(tmp_path, lines("chr1 1 . G T"))
+    model = small()
+    model.trained_on = {"length": 120, "data": None}
+    for known in (model, FastProCapNet(model)):
+        table = score_variants(known, vcf, fasta)
+        pd.testing.assert_frame_equal(table, score_variants(small(), vcf, fasta, length=120))
+        message = refusal(lambda known=known: score_variants(known, vcf, fasta, length=2114))
+        assert all(word in message for word in ("2114", "120"))
 
 
 # --- the file that comes in ---------------------------------------------------------------------

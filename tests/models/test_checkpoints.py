@@ -559,3 +559,21 @@ def test_pickles_are_refused_where_pytorch_is_not_safe(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "__version__", "2.9.1+cu121")
     refused(lambda: read_tensors(tmp_path / "x.pth"), "from 2.10 on, and this is 2.9.1")
     assert list(read_tensors(tmp_path / "x.safetensors")) == ["w"]
+
+
+def test_a_checkpoint_knows_what_it_was_trained_on(model, tmp_path):
+    model.trained_on = {"length": 3, "data": "5f1d"}
+    path = save(model, tmp_path / "known", assembly={"chrI": 230218})
+    same = type(model).from_pretrained(path, length=3, data="5f1d", assembly={"chrI": 230218})
+    assert same.trained_on == model.trained_on
+    for other, found, wanted in (
+        ({"length": 9}, "3", "9"),
+        ({"data": "aaaa"}, "'5f1d'", "'aaaa'"),
+        ({"assembly": {"chrI": 1}}, "230218", "1}"),
+    ):
+        with pytest.raises(CheckpointError, match=f"{found}.*not.*{wanted}"):
+            type(model).from_pretrained(path, **other)
+
+
+def test_a_model_that_was_never_trained_says_so(model, path):
+    assert type(model).from_pretrained(path).trained_on == {}

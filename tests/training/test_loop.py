@@ -496,3 +496,15 @@ def test_a_model_made_in_inference_mode_is_refused():
     batches = [(torch.rand(2, 4), torch.rand(2))]
     with pytest.raises(ValueError, match="made in inference mode"):
         fit(model, batches, batches, squared, optimizer, epochs=1, seed=0)
+
+
+def test_a_model_knows_what_it_was_trained_on(tmp_path):
+    run = Run()
+    run.fit(2, tmp_path / "state")
+    assert run.model.trained_on == {"length": 4, "data": run.train.about["content"]}
+    resumed = Run()
+    resumed.fit(2, tmp_path / "state")  # nothing is left to do
+    assert resumed.model.trained_on == run.model.trained_on
+    loader = Run(kind="loader")
+    loader.fit(1)
+    assert loader.model.trained_on == {"length": 4, "data": None}

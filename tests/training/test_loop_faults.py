@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from tests.support import Bomb, read_only_folder, refusal
 from tests.training.training_runs import Noisy, Run, Walk, data, same, two_terms
+from tssbook.training.batches import Batches
 from tssbook.training.loop import TrainingDiverged, fit
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -311,11 +312,22 @@ def test_state_of_another_training(state, run, options, complaint):
     assert same(other.model.state_dict(), weights)
 
 
+@pytest.mark.parametrize("row", [0, 11, 39])
+def test_state_of_other_data(state, row):
+    """Also where one number in one row differs."""
+    run, (x, y) = Run(), data()
+    x[row, 2] += 1e-3
+    run.train = Batches(x, y, batch_size=16, seed=3)
+    found, wanted = Run().train.about["content"], run.train.about["content"]
+    complaint = f"its content of the training data is {found}, not {wanted}"
+    assert complaint in refusal(lambda: run.fit(4, state))
+
+
 def test_state_of_a_newer_version(state):
     content = torch.load(state, weights_only=True)
-    content["format"] = 3
+    content["format"] = 4
     torch.save(content, state)
-    assert re.search("another version.* 3, not 2", refusal(lambda: Run().fit(4, state)))
+    assert re.search("another version.* 4, not 3", refusal(lambda: Run().fit(4, state)))
 
 
 def test_state_of_an_older_version(state):
@@ -323,7 +335,7 @@ def test_state_of_an_older_version(state):
     del content["format"]
     content["about"] = {"format": 1, "model": "Noisy", "seed": 17}
     torch.save(content, state)
-    assert re.search("another version.* 1, not 2", refusal(lambda: Run().fit(4, state)))
+    assert re.search("another version.* 1, not 3", refusal(lambda: Run().fit(4, state)))
 
 
 def broken(state: Path) -> str:

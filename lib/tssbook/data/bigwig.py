@@ -8,12 +8,13 @@ works outside Python's global lock (pyBigWig and pybigtools work inside it).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tssbook.data.tables import known
+from tssbook.data.tables import known, other_name
 from tssbook.sequence import require_positive
 
 __all__ = ["BigWigs"]
@@ -62,6 +63,7 @@ class BigWigs:
                 f"{str(error).rstrip('.')}; wanted a whole bigWig file: get it again."
             ) from error
         self.lengths: list[dict[str, int]] = [reader.chrom_sizes for reader in self._readers]
+        self._absent: set[tuple[Path, str]] = set()  # what was warned of
         # Whether values below and above 0 were read so far.
         self._below, self._above = np.zeros((2, len(self.paths)), dtype=bool)
 
@@ -80,7 +82,7 @@ class BigWigs:
         return len(self.paths)
 
     def require(self, lengths: Mapping[str, int], where: str | Path) -> None:
-        """Refuse files that lack a chromosome or have it with another length.
+        """Refuse files of another assembly: another length, or no chromosome that is wanted.
 
         Parameters
         ----------
@@ -93,12 +95,20 @@ class BigWigs:
         ------
         ValueError
             The message names the file and the chromosome.
+
+        Warns
+        -----
+        UserWarning
+            As :meth:`read`.
         """
-        for chrom, length in lengths.items():
-            for path, found in zip(self.paths, self._lengths_of(chrom), strict=True):
-                if found != length:
+        for path, found in zip(self.paths, self.lengths, strict=True):
+            if not lengths.keys() & found.keys():
+                chrom = next(iter(lengths))
+                raise ValueError(f"{path} has no chromosome {chrom!r}: {known(chrom, found)}.")
+            for chrom, length in lengths.items():
+                if self._has(path, found, chrom) and found[chrom] != length:
                     raise ValueError(
-                        f"{path} has {found:,} bp for {chrom}, and {where} has {length:,}; "
+                        f"{path} has {found[chrom]:,} bp for {chrom}, and {where} has {length:,}; "
                         "wanted both of one assembly."
                     )
 
@@ -123,25 +133,44 @@ class BigWigs:
         Raises
         ------
         ValueError
-            A file has no such chromosome, is damaged or holds values of both signs, or the files
-            of the two strands stand in the wrong order: those of the first half are below 0.
+            A file calls the chromosome by another name, is damaged or holds values of both signs,
+            or the files of the two strands stand in the wrong order: those of the first half are
+            below 0.
+
+        Warns
+        -----
+        UserWarning
+            A file does not have a chromosome at all, as where there were no reads: it is all 0.
         """
         import figwig
 
         require_positive(length=length)
         chroms, starts = np.asarray(chroms, dtype=str), np.asarray(starts, dtype=np.int64)
-        shortest = {chrom: min(self._lengths_of(chrom)) for chrom in np.unique(chroms).tolist()}
-        ends = np.array([shortest[chrom] for chrom in chroms.tolist()], dtype=np.int64)
+        held = {chrom: self._holders(chrom) for chrom in np.unique(chroms).tolist()}
         try:
-            tracks = figwig.read_bigwig(self._readers, chroms, starts.clip(0), length, n_jobs=-1)
+            if all(len(tracks) == len(self) for tracks in held.values()):
+                found = figwig.read_bigwig(self._readers, chroms, starts.clip(0), length, n_jobs=-1)
+            else:
+                found = np.zeros((len(chroms), len(self), length), dtype=np.float32)
+                for chrom, tracks in held.items():
+                    if tracks:
+                        rows = np.flatnonzero(chroms == chrom)
+                        found[np.ix_(rows, tracks)] = figwig.read_bigwig(
+                            [self._readers[track] for track in tracks],
+                            chroms[rows], starts[rows].clip(0), length, n_jobs=-1,
+                        )  # fmt: skip
         except ValueError as error:  # figwig names the file
             raise ValueError(f"{str(error).rstrip('.')}: get it again.") from error
+        sizes = {
+            c: min((self.lengths[t][c] for t in tracks), default=0) for c, tracks in held.items()
+        }
+        ends = np.array([sizes[chrom] for chrom in chroms.tolist()], dtype=np.int64)
         for row in np.flatnonzero((starts < 0) | (starts + length > ends)):
             before = min(max(-int(starts[row]), 0), length)
-            inside = np.nan_to_num(tracks[row, :, : length - before])  # past the end is NaN
-            tracks[row] = np.pad(inside, ((0, 0), (before, 0)))
-        self._note_signs(tracks, chroms, starts)
-        return np.abs(tracks, out=tracks) if any(self.negative) else tracks
+            inside = np.nan_to_num(found[row, :, : length - before])  # past the end is NaN
+            found[row] = np.pad(inside, ((0, 0), (before, 0)))
+        self._note_signs(found, chroms, starts)
+        return np.abs(found, out=found) if any(self.negative) else found
 
     def total(self, track: int, places: Iterable[tuple[str, int, int]]) -> float:
         """Add up what one file holds in intervals ``(chrom, start, end)``, without a sign."""
@@ -177,11 +206,25 @@ class BigWigs:
             )
         self._below, self._above = below, above
 
-    def _lengths_of(self, chrom: str) -> list[int]:
-        for path, found in zip(self.paths, self.lengths, strict=True):
-            if chrom not in found:
-                raise ValueError(f"{path} has no chromosome {chrom!r}: {known(chrom, found)}.")
-        return [found[chrom] for found in self.lengths]
+    def _holders(self, chrom: str) -> list[int]:
+        """Tracks whose files have a chromosome."""
+        files = zip(self.paths, self.lengths, strict=True)
+        return [track for track, (path, found) in enumerate(files) if self._has(path, found, chrom)]
+
+    def _has(self, path: Path, found: Mapping[str, int], chrom: str) -> bool:
+        """Whether a file has a chromosome; warn once of one that it lacks, refuse another name."""
+        if chrom in found:
+            return True
+        if other_name(chrom) in found:
+            raise ValueError(f"{path} has no chromosome {chrom!r}: {known(chrom, found)}.")
+        if (path, chrom) not in self._absent:
+            self._absent.add((path, chrom))
+            warnings.warn(
+                f"{path} has no chromosome {chrom!r} ({known(chrom, found)}): it is taken for one "
+                "without reads, and is 0 everywhere.",
+                stacklevel=4,
+            )
+        return False
 
 
 def _require_mirror_order(names: Sequence[str]) -> None:

@@ -174,9 +174,18 @@ class Fasta:
             begin = last + 1024 if record is None else record.offset
             words = self._content(last, begin).split() if last < begin else []
             header = [b">" + name.encode()] if name else []
-            if [len(base) for base in words[:n_bases]] != [1] * n_bases or (
-                words[n_bases : n_bases + 1] != header
-            ):
+            found = words[n_bases : n_bases + 1]
+            if found != header and any(f == b">" or not f.isascii() for f in found):
+                line = (
+                    self._content(max(begin - 200, 0), begin)
+                    .splitlines()[-1]
+                    .decode("utf-8", "replace")
+                )
+                raise ValueError(
+                    f"{self.path} has the header {line!r}; wanted a name in ASCII letters right "
+                    "behind '>'."
+                )
+            if [len(base) for base in words[:n_bases]] != [1] * n_bases or (found != header):
                 raise ValueError(
                     f"{self.path}.fai does not describe {self.path}: {name or 'its end'} is not at "
                     f"byte {begin if name else last:,}. If the FASTA file is complete, {_AGAIN}."
@@ -216,6 +225,11 @@ def _indexed(path: Path) -> Faidx:
                 with tempfile.TemporaryDirectory() as folder:
                     beside = Path(folder, path.name)
                     return Faidx(path, indexname=f"{beside}.fai", gzi_indexname=f"{beside}.gzi")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} or its index has a name that is not written in UTF-8 ({error.object[:40]!r}); "
+            f"wanted names in ASCII letters: write them so, and {_AGAIN}."
+        ) from error
     except (*_DAMAGED, FastaIndexingError) as error:
         raise _unsound(path, error) from error
 

@@ -10,8 +10,9 @@ The TSS of a gene is its first transcribed base: ``start`` on the + strand, ``en
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,10 +20,23 @@ import pandas as pd
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.blacklists import Blacklist
 from tssbook.data.fasta import Fasta
-from tssbook.data.tables import Source, read_tss, require
+from tssbook.data.tables import Source, other_name, read_tss, require
 from tssbook.sequence import reverse_complement_codes
 
-__all__ = ["extract", "locus_windows", "padding", "read_windows", "sequences", "windows"]
+__all__ = [
+    "MAX_EMPTY",
+    "Loci",
+    "extract",
+    "locus_windows",
+    "on_genome",
+    "padding",
+    "read_windows",
+    "require_content",
+    "sequences",
+    "windows",
+]
+
+MAX_EMPTY = 0.25  # share of loci; where more have nothing to show, something is wrong
 
 
 def windows(loci: Source, before: int, after: int) -> pd.DataFrame:
@@ -122,7 +136,109 @@ def _one_length(windows: pd.DataFrame) -> int:
     return int(lengths[0])
 
 
+def on_genome(fasta: Fasta, sites: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Part start sites into those that a genome has and those that it has not.
+
+    Parameters
+    ----------
+    fasta
+        The genome.
+    sites
+        A table with ``chrom`` and ``tss``, as :func:`windows` returns it.
+
+    Returns
+    -------
+    kept : pandas.DataFrame
+        The rows whose TSS lies inside a chromosome, with their index.
+    lost : pandas.DataFrame
+        ``row`` (from 0), ``chrom``, ``tss`` and ``reason`` of the others.
+
+    Raises
+    ------
+    ValueError
+        No row is left, or the genome has a chromosome under another name, with or without "chr".
+    """
+    lengths = {chrom: fasta.lengths.get(chrom, 0) for chrom in sites["chrom"].unique()}
+    for chrom in lengths:
+        if chrom not in fasta.lengths and other_name(chrom) in fasta.lengths:
+            fasta.length(chrom)  # refuses it and says how it is called there
+    inside = (sites["tss"] < sites["chrom"].map(lengths)).to_numpy(bool)
+    lost = sites.loc[~inside, ["chrom", "tss"]]
+    lost.insert(0, "row", np.flatnonzero(~inside))
+    lost["reason"] = [
+        f"{chrom} has {lengths[chrom]:,} bp in {fasta.path.name}"
+        if lengths[chrom]
+        else f"{fasta.path.name} has no chromosome {chrom!r}"
+        for chrom in lost["chrom"]
+    ]
+    if len(sites) and not inside.any():
+        chrom, tss = lost[["chrom", "tss"]].iloc[0]
+        raise ValueError(
+            f"None of the {len(sites)} loci lies in {fasta.path}: the first is at {chrom}:{tss:,}, "
+            f"and {chrom} has {fasta.length(chrom):,} bp; wanted both of one assembly."
+        )
+    return sites[inside], lost.reset_index(drop=True)
+
+
+def require_content(lost: pd.DataFrame, faults: Mapping[str, np.ndarray], largest: float) -> None:
+    """Refuse loci of which so many are empty that they seem to be of another assembly.
+
+    Parameters
+    ----------
+    lost
+        Loci outside the genome, from :func:`on_genome`.
+    faults
+        For those inside, ``(N,)`` bool by what it says, such as ``"have no reads"``.
+    largest
+        Share of all loci that may be lost or have a fault.
+
+    Raises
+    ------
+    ValueError
+        There are more, or ``largest`` is no share.
+    """
+    if not 0 <= largest <= 1:
+        raise ValueError(f"max_empty is {largest}; wanted a share between 0 and 1.")
+    empty = np.any(list(faults.values()), axis=0)
+    n, n_empty = len(lost) + len(empty), len(lost) + int(empty.sum())
+    if n_empty > largest * n:
+        said = [f"{int(found.sum())} {name}" for name, found in faults.items()]
+        if len(lost):
+            row, chrom, tss, reason = lost.iloc[0]
+            said.append(
+                f"{len(lost)} are not in the genome, the first is row {row} at {chrom}:{tss:,}: "
+                f"{reason}"
+            )
+        raise ValueError(
+            f"Of {n} loci {n_empty} are empty ({'; '.join(said)}); wanted {largest:.0%} at most. "
+            "Are genome, loci and reads of one assembly? If they are, "
+            f"max_empty={np.ceil(100 * n_empty / n) / 100:g} lets them pass."
+        )
+
+
 # --- sequences with tracks ----------------------------------------------------------------------
+
+
+class Loci(NamedTuple):
+    """Sequences and tracks around start sites, along each gene.
+
+    Attributes
+    ----------
+    codes : numpy.ndarray
+        ``(N, L)`` ``uint8``; A 0, C 1, G 2, T 3, N 4.
+    tracks : numpy.ndarray
+        ``(N, T, L)`` ``float32``, in the unit of the files.
+    loci : pandas.DataFrame
+        Where they lie, ``N`` rows: ``chrom``, ``start``, ``end``, ``strand``, ``tss``; ``padded``,
+        positions outside the chromosome, and ``blacklisted``, positions in each list, added up.
+    lost : pandas.DataFrame
+        ``row``, ``chrom``, ``tss`` and ``reason`` of each locus that is not in the genome.
+    """
+
+    codes: np.ndarray
+    tracks: np.ndarray
+    loci: pd.DataFrame
+    lost: pd.DataFrame
 
 
 def extract(
@@ -132,13 +248,14 @@ def extract(
     *,
     length: int = 4650,
     blacklists: Sequence[Blacklist] = (),
-) -> tuple[np.ndarray, np.ndarray]:
+    max_empty: float = MAX_EMPTY,
+) -> Loci:
     """Read sequence and tracks around start sites, along each gene (Chapter 3, section 1).
 
     The TSS stands at index ``length // 2`` on both strands. On the - strand the window is shifted
     by one base for that; the sequence is reverse-complemented, and tracks are flipped along both
     axes, so a gene's own strand always comes first. NaN is 0. Outside a chromosome the sequence
-    is N and the tracks are 0; :func:`locus_windows` counts these positions.
+    is N and the tracks are 0; ``loci`` counts these positions.
     Files with values below 0 are read without their sign.
 
     Parameters
@@ -154,30 +271,34 @@ def extract(
         Bases of each window, an even number.
     blacklists
         Applied in this order; :func:`tssbook.data.blacklists.cage_blacklists` makes Chapter 3's.
+    max_empty
+        Largest share of loci that may lie outside the genome, hold nothing but N or no reads.
+        A wrong assembly shows in that; 1 lets everything pass.
 
     Returns
     -------
-    codes : numpy.ndarray
-        ``(N, L)`` ``uint8``; A 0, C 1, G 2, T 3, N 4.
-    tracks : numpy.ndarray
-        ``(N, T, L)`` ``float32``, in the unit of the files.
+    Loci
+        The loci in their order, but for those that the genome does not have.
 
     Raises
     ------
     FileNotFoundError
         A file is not there.
     ValueError
-        A file or table is not as it should be, a TSS lies outside its chromosome, the files are
-        not of one assembly, or tracks are not in mirror order.
+        A file or table is not as it should be, the files are not of one assembly, too many loci
+        are empty, or tracks are not in mirror order.
 
     Warns
     -----
     UserWarning
-        A blacklist seems to be the other strand's.
+        A blacklist seems to be the other strand's, or a bigWig lacks a chromosome.
     """
     fasta, bigwigs = Fasta.of(fasta), BigWigs.of(bigwigs)
-    around = locus_windows(fasta, bigwigs, loci, length, blacklists)
-    return read_windows(fasta, bigwigs, around, blacklists)
+    around, lost = locus_windows(fasta, bigwigs, loci, length, blacklists)
+    codes, tracks = read_windows(fasta, bigwigs, around, blacklists)
+    faults = {"have only N": (codes > 3).all(1), "have no reads": ~tracks.any((1, 2))}
+    require_content(lost, faults, max_empty)
+    return Loci(codes, tracks, around.reset_index(drop=True), lost)
 
 
 def locus_windows(
@@ -186,30 +307,21 @@ def locus_windows(
     loci: Source,
     length: int,
     blacklists: Sequence[Blacklist] = (),
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Lay the windows of :func:`extract`, and see that all files go with each other.
 
     Returns
     -------
-    pandas.DataFrame
-        As :func:`windows` returns them, with ``padded``, the positions outside the chromosome,
-        and ``blacklisted``, the positions in each list, added up.
+    loci, lost : pandas.DataFrame
+        As in :class:`Loci`.
     """
     if length < 2 or length % 2:
         raise ValueError(f"length is {length}; wanted an even number of 2 or more.")
     around = windows(loci, length // 2, length // 2)
     if around.empty:
         raise ValueError("The table of loci has no rows; wanted one or more start sites.")
-    lengths = {chrom: fasta.length(chrom) for chrom in around["chrom"].unique()}
-    outside = (around["tss"] >= around["chrom"].map(lengths)).to_numpy()
-    if outside.any():
-        row = int(outside.argmax())
-        chrom, tss = around["chrom"].iat[row], around["tss"].iat[row]
-        raise ValueError(
-            f"Row {row} of the loci has its TSS at {chrom}:{tss:,}, and {chrom} has "
-            f"{lengths[chrom]:,} bp in {fasta.path}; wanted both of one assembly."
-        )
-    bigwigs.require(lengths, fasta.path)
+    around, lost = on_genome(fasta, around)
+    bigwigs.require({c: fasta.length(c) for c in around["chrom"].unique()}, fasta.path)
     if len(bigwigs) % 2 and (around["strand"] == "-").any():
         raise ValueError(
             f"There are {len(bigwigs)} bigWigs, and loci on the - strand, whose tracks are flipped;"
@@ -219,7 +331,7 @@ def locus_windows(
     for blacklist in blacklists:
         blacklist.require(len(bigwigs))
         blacklisted += blacklist.survey(bigwigs, around["chrom"], around["start"], length)
-    return around.assign(padded=padding(fasta, around), blacklisted=blacklisted)
+    return around.assign(padded=padding(fasta, around), blacklisted=blacklisted), lost
 
 
 def read_windows(
@@ -230,7 +342,7 @@ def read_windows(
     Returns
     -------
     codes, tracks : numpy.ndarray
-        As from :func:`extract`.
+        As in :class:`Loci`.
     """
     chroms, starts = windows["chrom"].to_numpy(), windows["start"].to_numpy()
     codes = sequences(fasta, windows)

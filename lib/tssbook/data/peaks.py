@@ -16,7 +16,7 @@ import pandas as pd
 
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.fasta import Fasta
-from tssbook.data.genome import locus_windows, read_windows
+from tssbook.data.genome import MAX_EMPTY, locus_windows, read_windows, require_content
 from tssbook.data.tables import Source, read_bed
 
 __all__ = ["JITTER", "LENGTH", "OUTPUT", "Windows", "read_peaks"]
@@ -37,12 +37,20 @@ class Windows(NamedTuple):
         ``(N, W)`` bool; False where reads are lost, on both strands.
     peak : numpy.ndarray
         ``(N,)`` bool; False for background.
+    loci : pandas.DataFrame or None
+        Where they lie, ``N`` rows: ``chrom``, ``start``, ``end`` (0-based, half-open), ``strand``,
+        ``tss`` (the middle) and ``padded``, positions outside the chromosome.
+    lost : pandas.DataFrame or None
+        ``row``, ``chrom``, ``tss`` and ``reason`` of what is not in the genome; rows of the
+        background are counted after the peaks.
     """
 
     codes: np.ndarray
     reads: np.ndarray
     mappable: np.ndarray
     peak: np.ndarray
+    loci: pd.DataFrame | None = None
+    lost: pd.DataFrame | None = None
 
 
 def read_peaks(
@@ -53,6 +61,7 @@ def read_peaks(
     *,
     mappability: str | Path | None = None,
     jitter: int = JITTER,
+    max_empty: float = MAX_EMPTY,
 ) -> Windows:
     """Cut windows around the middles of peaks out of a genome and its reads.
 
@@ -70,14 +79,22 @@ def read_peaks(
         masks only N and what lies outside a chromosome.
     jitter
         How far batches will shift a window, in bp: windows are so much wider on each side.
+    max_empty
+        Largest share of peaks and background that may lie outside the genome or hold nothing but
+        N, and of peaks without reads. A wrong assembly shows in that; 1 lets everything pass.
 
     Raises
     ------
     FileNotFoundError
         A file is not there.
     ValueError
-        A file is not as it should be, there are not two bigWigs, a middle lies outside its
-        chromosome, the files are not of one assembly, or ``jitter`` is below 0.
+        A file is not as it should be, there are not two bigWigs, no peak is in the genome, too
+        many are empty, the files are not of one assembly, or ``jitter`` is below 0.
+
+    Warns
+    -----
+    UserWarning
+        A bigWig lacks a chromosome.
     """
     if jitter < 0:
         raise ValueError(f"jitter is {jitter}; wanted 0 bp or more.")
@@ -86,14 +103,20 @@ def read_peaks(
         raise ValueError(f"There are {len(bigwigs)} bigWigs; wanted the + and the - strand's.")
     parts = [_middles(table) for table in (peaks, background) if table is not None]
     places, width = pd.concat(parts, ignore_index=True), LENGTH + 2 * jitter
-    around = locus_windows(fasta, bigwigs, places, width)
+    around, lost = locus_windows(fasta, bigwigs, places, width)
+    peak = around.index.to_numpy() < len(parts[0])
     codes, reads = read_windows(fasta, bigwigs, around)
+    faults = {"have only N": (codes > 3).all(1), "have no reads": peak & ~reads.any((1, 2))}
+    require_content(lost, faults, max_empty)
+    if not peak.any():
+        raise ValueError(f"No peak lies in {fasta.path}; wanted both of one assembly.")
     mappable = codes < 4
     if mappability is not None:
         track = BigWigs([mappability])
         track.require({c: fasta.length(c) for c in around["chrom"].unique()}, fasta.path)
         mappable &= track.read(around["chrom"], around["start"], width)[:, 0] >= 1
-    return Windows(codes, reads, mappable, np.arange(len(places)) < len(parts[0]))
+    loci = around.drop(columns="blacklisted").reset_index(drop=True)
+    return Windows(codes, reads, mappable, peak, loci, lost)
 
 
 def _middles(intervals: Source) -> pd.DataFrame:

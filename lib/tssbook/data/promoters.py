@@ -16,7 +16,14 @@ from torch import Tensor
 
 from tssbook.data.download import fetch
 from tssbook.data.fasta import Fasta
-from tssbook.data.genome import padding, sequences, windows
+from tssbook.data.genome import (
+    MAX_EMPTY,
+    on_genome,
+    padding,
+    require_content,
+    sequences,
+    windows,
+)
 from tssbook.data.tables import Source, read_bed, read_table
 from tssbook.sequence import one_hot_codes
 
@@ -130,6 +137,7 @@ def load_promoters(
     *,
     length: int = 2000,
     max_n: float = 0.1,
+    max_empty: float = MAX_EMPTY,
 ) -> Promoters:
     """Make Chapter 2's data set: the sequence upstream of each gene, and its expression.
 
@@ -146,6 +154,9 @@ def load_promoters(
     max_n : float, default 0.1
         A promoter with a larger share of N, or of positions outside the chromosome, is dropped
         and reported.
+    max_empty : float, default 0.25
+        Largest share of the genes with an expression that may be dropped for that, or lie outside
+        the genome. A wrong assembly shows in it; 1 lets everything pass.
 
     Returns
     -------
@@ -154,28 +165,28 @@ def load_promoters(
     Raises
     ------
     ValueError
-        A file or table is not as it should be, ``max_n`` is no share, or nothing is left.
+        A file or table is not as it should be, ``max_n`` is no share, or too little is left.
     """
     if not 0 <= max_n <= 1:
         raise ValueError(f"max_n is {max_n}; wanted a share between 0 and 1.")
     fasta = Fasta.of(fasta)
     joined, lost = join_expression(read_bed(genes), expression)
-    upstream = windows(joined, before=length, after=0)
+    upstream, outside = on_genome(fasta, windows(joined, before=length, after=0))
+    lost = pd.concat([lost, outside.assign(gene=joined["name"].iloc[outside["row"]].to_numpy())])
+    joined = joined.loc[upstream.index]
     encoded = sequences(fasta, upstream)
     share = (encoded > 3).mean(axis=1)
     kept = share <= max_n
+    require_content(outside, {f"have more than {max_n:.0%} N": ~kept}, max_empty)
     if not kept.any():
-        raise ValueError(
-            f"Each of the {len(kept)} sequences has more than {max_n:.0%} N; wanted some with "
-            "less: is it the right genome?"
-        )
+        raise ValueError(f"Each promoter has more than {max_n:.0%} N; wanted some with less.")
     joined = joined.assign(padded=padding(fasta, upstream))
     uncertain = pd.DataFrame(
         {
             "gene": joined["name"],
             "reason": [
-                f"{n:.0%} N, of which {outside} bp outside the chromosome"
-                for n, outside in zip(share, joined["padded"], strict=True)
+                f"{n:.0%} N, of which {padded} bp outside the chromosome"
+                for n, padded in zip(share, joined["padded"], strict=True)
             ],
         }
     )
@@ -183,7 +194,7 @@ def load_promoters(
         x=one_hot_codes(encoded[kept]),
         y=torch.from_numpy(joined["expression"].to_numpy(np.float32)[kept]),
         genes=joined[kept].reset_index(drop=True),
-        report=pd.concat([lost, uncertain[~kept]], ignore_index=True),
+        report=pd.concat([lost[uncertain.columns], uncertain[~kept]], ignore_index=True),
     )
 
 

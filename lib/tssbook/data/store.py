@@ -195,8 +195,8 @@ class Writer:
             holds = "a finished store" if old and old["complete"] else ""
         if holds:
             raise FileExistsError(
-                f"{self.folder} holds {holds}; wanted a new or empty folder, or half a store of "
-                "the same data."
+                f"{self.folder} holds {holds}{_difference(old, self._about)}; wanted a new or "
+                "empty folder, or half a store of the same data."
             )
         if old != self._about:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -292,6 +292,15 @@ def open_store(folder: str | Path, *, verify: bool = True) -> Store:
 def _as_json(description: Mapping[str, Any]) -> dict[str, Any]:
     """Make of a description what it will be when it is read back."""
     return json.loads(json.dumps(dict(description), default=dict))
+
+
+def _difference(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str:
+    """Say in what a store was made from something else, with both values."""
+    for name, wanted in new["made_from"].items():
+        if old and (found := old["made_from"].get(name)) != wanted:
+            found, wanted = (str(value)[:200] for value in (found, wanted))
+            return f" whose {name} is {found}, not {wanted}"
+    return ""
 
 
 def _read_about(folder: Path) -> dict[str, Any] | None:

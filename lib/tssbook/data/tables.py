@@ -24,6 +24,7 @@ __all__ = [
     "Source",
     "known",
     "lines",
+    "other_name",
     "read_bed",
     "read_table",
     "read_tss",
@@ -33,6 +34,7 @@ __all__ = [
 Source: TypeAlias = pd.DataFrame | str | Path
 
 _FIRST_NAMES = ("chr", "chrom")  # a header behind "#"
+_LONGEST_LINE = 1 << 26  # bytes; a bomb of a few kilobytes unpacks to one line of gigabytes
 _BED = ("chrom", "start", "end", "name", "score", "strand")
 
 
@@ -166,10 +168,14 @@ def require(table: pd.DataFrame, columns: Sequence[str], source: Source | None =
         raise ValueError(f"{_name(source)} has the column {twice[0]!r} twice; wanted it once.")
 
 
+def other_name(chrom: str) -> str:
+    """Return a chromosome's name with ``chr`` where it has none, and without it where it has."""
+    return chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}"
+
+
 def known(name: str, names: Iterable[str]) -> str:
     """Say which names there are, for a sentence about one that is not among them."""
-    names = list(names)
-    other = name.removeprefix("chr") if name.startswith("chr") else f"chr{name}"
+    names, other = list(names), other_name(name)
     if other in names:
         return f"it is called {other!r} there, so write all names in one way, with or without 'chr'"
     more = ", ..." if len(names) > 5 else ""
@@ -190,7 +196,12 @@ def lines(path: str | Path) -> Iterator[tuple[int, str]]:
             raise ValueError(f"{path} is {found}; wanted a table as text, or compressed with gzip.")
     with (gzip.open if compression(path) else open)(path, "rb") as file:
         try:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):
+                if len(line) == _LONGEST_LINE:
+                    raise ValueError(
+                        f"Line {number} of {path} is longer than {_LONGEST_LINE:,} bytes; wanted a "
+                        "table as text."
+                    )
                 if text := _decoded(line.removeprefix(codecs.BOM_UTF8)).rstrip("\r\n"):
                     if "\0" in text:
                         raise ValueError(f"Line {number} of {path} is no text in UTF-8 or Latin-1.")

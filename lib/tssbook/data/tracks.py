@@ -12,13 +12,14 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.blacklists import Blacklist
 from tssbook.data.fasta import Fasta
-from tssbook.data.genome import locus_windows, read_windows
+from tssbook.data.genome import MAX_EMPTY, locus_windows, read_windows, require_content
 from tssbook.data.store import Store, Writer, is_complete, open_store
 from tssbook.data.tables import Source
 from tssbook.files import sha256
@@ -31,7 +32,7 @@ TRACKS = (
 )  # fmt: skip
 _ROWS = 256  # loci in memory at a time while building
 _LOCI = ["chrom", "tss", "strand", "start", "end", "padded", "blacklisted"]
-_VERSION = 2  # goes up when the same files are described, or give arrays, in another way
+_VERSION = 3  # goes up when the same files are described, or give arrays, in another way
 
 
 def build_tracks(
@@ -42,6 +43,7 @@ def build_tracks(
     *,
     length: int = 4650,
     blacklists: Sequence[Blacklist] = (),
+    max_empty: float = MAX_EMPTY,
     progress: bool = False,
 ) -> Store:
     """Make a data set on disk by the rules of :func:`tssbook.data.genome.extract`.
@@ -55,7 +57,7 @@ def build_tracks(
     folder
         Where to put it: a new folder, or one that this function made. 40,000 loci with ten
         tracks of 4,650 bp take 7.6 GB.
-    fasta, bigwigs, loci, length, blacklists
+    fasta, bigwigs, loci, length, blacklists, max_empty
         As for :func:`tssbook.data.genome.extract`.
     progress
         Show a progress bar.
@@ -67,7 +69,9 @@ def build_tracks(
         ``float32``, both along the gene, in the order of the loci.
         ``tables["loci"]``: ``chrom``, ``tss``, ``strand``, ``start``, ``end``, ``padded``
         (positions outside the chromosome) and ``blacklisted`` (positions in each list, added
-        up). ``tables["tracks"]``: ``file``.
+        up). ``tables["lost"]``: ``row``, ``chrom``, ``tss`` and ``reason`` of each locus that the
+        genome does not have. ``tables["tracks"]``: ``file``. ``made_from["assembly"]``: the
+        chromosomes of the loci and their lengths.
 
     Raises
     ------
@@ -81,25 +85,28 @@ def build_tracks(
         As for :func:`tssbook.data.genome.extract`.
     """
     fasta, bigwigs = Fasta.of(fasta), BigWigs.of(bigwigs)
-    around = locus_windows(fasta, bigwigs, loci, length, blacklists)
+    around, lost = locus_windows(fasta, bigwigs, loci, length, blacklists)
     made_from = _description(fasta, bigwigs, around, length, blacklists)
     if is_complete(folder, made_from):
         return open_store(folder)
     shapes = {"sequences": ((length,), "uint8"), "tracks": ((len(bigwigs), length), "float32")}
+    faults = {name: np.zeros(len(around), dtype=bool) for name in ("have only N", "have no reads")}
     with (
         Writer(folder, len(around), shapes, made_from) as writer,
         tqdm(total=len(around), initial=writer.done, unit=" loci", disable=not progress) as bar,
     ):
-        for first in range(0, writer.done, _ROWS):  # its signs were seen by another process
-            some = around.iloc[first : first + _ROWS]
-            bigwigs.read(some["chrom"], some["start"], length)
-        while writer.done < len(around):
-            some = around.iloc[writer.done : writer.done + _ROWS]
-            codes, tracks = read_windows(fasta, bigwigs, some, blacklists)
-            writer.write(writer.done, sequences=codes, tracks=tracks)
-            bar.update(len(some))
+        # What another process has done is read again for its signs, and for what is empty.
+        for first in range(0, len(around), _ROWS):
+            some = slice(first, first + _ROWS)
+            codes, tracks = read_windows(fasta, bigwigs, around.iloc[some], blacklists)
+            faults["have only N"][some] = (codes > 3).all(1)
+            faults["have no reads"][some] = ~tracks.any((1, 2))
+            if new := max(len(codes) - max(writer.done - first, 0), 0):
+                writer.write(writer.done, sequences=codes[-new:], tracks=tracks[-new:])
+                bar.update(new)
+        require_content(lost, faults, max_empty)
         files = pd.DataFrame({"file": [path.name for path in bigwigs.paths]})
-        return writer.finish(loci=around[_LOCI], tracks=files)
+        return writer.finish(loci=around[_LOCI], lost=lost, tracks=files)
 
 
 def _description(
@@ -113,6 +120,7 @@ def _description(
     return {
         "track data": _VERSION,
         "length": length,
+        "assembly": {chrom: fasta.length(chrom) for chrom in around["chrom"].unique()},
         "fasta": [fasta.path.name, sha256(fasta.path)],
         "bigwigs": [[path.name, sha256(path)] for path in bigwigs.paths],
         "loci": _digest(around[["chrom", "start", "end", "strand"]]),

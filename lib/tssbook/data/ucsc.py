@@ -19,6 +19,7 @@ __all__ = ["fetch_sequence"]
 
 _UCSC = "https://api.genome.ucsc.edu"
 _TIMEOUT = 30.0  # seconds without a byte
+_MORE = 10_000  # bytes of an answer beside the sequence, at most
 
 
 def fetch_sequence(
@@ -63,8 +64,8 @@ def fetch_sequence(
         if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
             raise ValueError(f"{name!r} is no name of an assembly or chromosome, such as 'hg38'.")
     kept = cache_folder() / "ucsc" / f"{assembly}_{chrom}_{start}_{end}.txt"
-    if kept.is_file() and kept.stat().st_size == end - start:
-        return kept.read_text(encoding="ascii")
+    if kept.is_file() and _is_dna(dna := kept.read_bytes().decode("latin-1"), end - start):
+        return dna
     query = f"genome={assembly};chrom={chrom};start={start};end={end}"
     dna = _ask(f"{_UCSC}/getData/sequence?{query}", end - start)
     with suppress(OSError):  # where nothing can be kept, UCSC is asked again next time
@@ -78,8 +79,9 @@ def _ask(url: str, length: int) -> str:
     request = urllib.request.Request(url, headers={"User-Agent": f"tssbook/{__version__}"})  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
-            dna = json.loads(response.read())["dna"].upper()
-        if len(dna) != length or not (dna.isascii() and dna.isalpha()):
+            # Beside the letters there are names and numbers, of a few hundred bytes.
+            dna = json.loads(response.read(length + _MORE))["dna"].upper()
+        if not _is_dna(dna, length):
             raise ValueError(f"it gave {dna[:20]!r}, {len(dna)} letters of {length}")
     except HTTPError as error:
         with error:
@@ -95,3 +97,8 @@ def _ask(url: str, length: int) -> str:
         f"{url} did not give the sequence ({reason}): name a FASTA file of the genome with fasta=, "
         "or try again later."
     )
+
+
+def _is_dna(text: str, length: int) -> bool:
+    """Whether a text is a sequence of this length: DNA letters, N and other IUPAC codes."""
+    return len(text) == length and re.fullmatch("[ACGTRYSWKMBDHVN]+", text) is not None

@@ -13,6 +13,7 @@ without genotypes have eight, holds the whole file in memory, and loses the line
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -31,11 +32,13 @@ from tssbook.files import written_whole
 from tssbook.interpret.heads import two_heads
 from tssbook.metrics import jsd
 from tssbook.models.procapnet import to_proba
+from tssbook.models.weights import bare
 from tssbook.sequence import ALPHABET, one_hot_codes, require_positive
 from tssbook.training.prediction import on_device
 
 __all__ = ["score_variants"]
 
+_LENGTH = 2114  # of a model that does not say what it was trained on
 _CHECKED = 1024  # variants that are compared with the genome at a time
 
 
@@ -56,7 +59,7 @@ def score_variants(
     fasta: Fasta | str | Path,
     out: str | Path | None = None,
     *,
-    length: int = 2114,
+    length: int | None = None,
     batch_size: int = 32,
     device: str | torch.device | None = None,
     progress: bool = False,
@@ -83,7 +86,8 @@ def score_variants(
         Where to write the table, tab-separated with a header. It is written beside and renamed
         when it is complete, and an older file of that name is replaced. None returns the table.
     length
-        Bases of the window, what the model was trained on.
+        Bases of the window. None takes the length that the model was trained on, or 2,114 where
+        that is not known.
     batch_size
         Variants at a time. Memory grows with it (the published model needs about 20 MB for each),
         and not with the number of variants, but for the table where it is returned: 0.1 kB a row.
@@ -115,8 +119,9 @@ def score_variants(
         an unknown chromosome, a position outside it, another reference base than the genome, or
         anything but a change of one base A, C, G or T to another; the sentence names the line.
         Nothing has been predicted or written then. Or ``out`` cannot be written, the window is
-        too short for the model, or a prediction is not finite.
+        too short for the model or not what it was trained on, or a prediction is not finite.
     """
+    length = _length(model, length)
     require_positive(length=length, batch_size=batch_size)
     vcf, fasta = Path(vcf), Fasta.of(fasta)
     if out is not None:
@@ -142,6 +147,17 @@ def score_variants(
             for number, table in enumerate(tables()):
                 table.to_csv(file, sep="\t", index=False, header=not number, float_format="%.6g")
         return Path(out)
+
+
+def _length(model: nn.Module, length: int | None) -> int:
+    """Return the length that a model was trained on; refuse another one."""
+    trained = getattr(bare(model), "trained_on", {}).get("length")
+    if length is not None and trained is not None and length != trained:
+        raise ValueError(
+            f"length is {length}, and the model was trained on sequences of {trained} bases, to "
+            "which its counts belong; wanted the same."
+        )
+    return (trained or _LENGTH) if length is None else length
 
 
 # --- the file -----------------------------------------------------------------------------------
@@ -180,8 +196,10 @@ def _variants(vcf: Path, fasta: Fasta) -> Iterator[_Variant]:
         if chrom not in fasta.lengths:
             names = known(chrom, fasta.lengths)
             raise ValueError(f"{where} is on {chrom!r}, which {fasta.path} does not have: {names}.")
-        if not (position.isascii() and position.isdigit() and int(position) >= 1):
-            raise ValueError(f"{where} has the POS {position!r}; wanted a whole number above 0.")
+        if not re.fullmatch(r"0*[1-9][0-9]{0,14}", position, re.ASCII):
+            raise ValueError(
+                f"{where} has the POS {position[:40]!r}; wanted a whole number above 0."
+            )
         if int(position) > fasta.length(chrom):
             raise ValueError(
                 f"{where} is at {chrom}:{position}, and {chrom} has {fasta.length(chrom):,} bp in "

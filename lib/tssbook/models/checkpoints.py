@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from safetensors.torch import save as to_bytes
@@ -48,6 +49,8 @@ class Pretrained(PyTorchModelHubMixin, library_name="tssbook"):
     """
 
     config: dict[str, Any]
+    # What fit trained it on: the length of the sequences, and a digest of the data.
+    trained_on: Mapping[str, Any] = MappingProxyType({})
 
     def _save_pretrained(self, save_directory: Path) -> None:
         _write(self, (save_directory / _IN_FOLDER[0], save_directory / _IN_FOLDER[1]), {})
@@ -63,8 +66,10 @@ class Pretrained(PyTorchModelHubMixin, library_name="tssbook"):
             repository ``"owner/name"``. A ``Path`` and a string such as ``"./toy-cnn"`` never mean
             a shipped name.
         **expected
-            Constructor arguments that the checkpoint must have been made with. For the Hub also
-            ``revision``, ``token`` and ``cache_dir``, as in huggingface_hub.
+            What the checkpoint must have been made with: constructor arguments, ``length`` and
+            ``data`` as in ``trained_on``, or whatever else :func:`save` was told, such as
+            ``assembly``. For the Hub also ``revision``, ``token`` and ``cache_dir``, as in
+            huggingface_hub.
 
         Raises
         ------
@@ -97,9 +102,11 @@ class Pretrained(PyTorchModelHubMixin, library_name="tssbook"):
             )
         tensors = read_tensors(files[0])
         model = fill(lambda: cls(**about["config"]), tensors, files[0], keep_precision=True)
+        model.trained_on = about.get("trained_on", {})
+        known = about | model.trained_on | model.config
         for field, value in expected.items():
-            if field not in model.config or model.config[field] != value:
-                held = repr(model.config[field]) if field in model.config else "nothing"
+            if field not in known or known[field] != value:
+                held = repr(known[field]) if field in known else "nothing"
                 raise CheckpointError(f"{files[1]} has {field} = {held}, not {value!r}")
         return model
 
@@ -115,8 +122,9 @@ def save(model: nn.Module, path: str | Path, **about: Any) -> Path:
     path
         With or without one of the two suffixes; missing folders are made.
     **about
-        What a reader should know: ``task``, ``training``, ``metrics``, ``licence``, ...;
-        anything that JSON can hold.
+        What a reader should know: ``task``, ``training``, ``metrics``, ``licence``, ``assembly``
+        (of a store: ``store.made_from["assembly"]``), ...; anything that JSON can hold. What
+        :func:`tssbook.training.fit` trained the model on is written by itself.
 
     Returns
     -------
@@ -206,6 +214,8 @@ def _write(model: nn.Module, files: tuple[Path, Path], about: Mapping[str, Any])
         )
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     content = to_bytes(state, metadata={"format": "pt"})
+    trained_on = dict(getattr(model, "trained_on", {}))
+    about = ({"trained_on": trained_on} if trained_on else {}) | dict(about)
     document = {"format": _FORMAT, "model": type(model).__name__, "config": config, **about}
     document |= {"tssbook": __version__, "sha256": hashlib.sha256(content).hexdigest()}
     text = json.dumps(document, indent=1) + "\n"

@@ -48,6 +48,8 @@ class FastProCapNet(nn.Module):
         The same one.
     trim : int
         Its trim.
+    trained_on : dict
+        What it was trained on.
 
     Raises
     ------
@@ -62,7 +64,7 @@ class FastProCapNet(nn.Module):
                 f"The model is a {type(model).__name__}; wanted a ProCapNet: only its layers can "
                 "be run in this way."
             )
-        self.model, self.trim = model, model.trim
+        self.model, self.trim, self.trained_on = model, model.trim, model.trained_on
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

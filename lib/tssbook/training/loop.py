@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from tssbook.models.weights import bare
 from tssbook.training.batches import epoch_seed
 from tssbook.training.prediction import on_device, weights_dtype, with_gradients
 from tssbook.training.state import Run
@@ -65,6 +66,9 @@ def fit(
     progress: bool = False,
 ) -> pd.DataFrame:
     """Train a model; it ends with the weights of its best epoch, in evaluation mode.
+
+    Its attribute ``trained_on`` then says the ``length`` of the training sequences and a digest of
+    the training ``data`` (of :class:`tssbook.training.batches.Batches`); ``save`` keeps both.
 
     Parameters
     ----------
@@ -152,6 +156,7 @@ def fit(
     with with_gradients(), _both_on_device(model, optimizer, device) as place:
         run = Run(model, optimizer, scheduler, state)
         run.resume((train, valid), loss_terms, seed=seed, clip_norm=clip_norm)
+        digest = getattr(train, "about", {}).get("content")
         bar = tqdm(total=epochs, initial=run.epoch, disable=not progress, unit="epoch")
         try:
             while run.epoch < epochs and not run.is_out_of(patience):
@@ -173,6 +178,7 @@ def fit(
                         for x, *target in validated:
                             terms = loss_terms(model, model(x), *target)
                             validated.add(terms)
+                run.trained_on = {"length": trained.length, "data": digest}
                 run.end_epoch(trained.means(), validated.means())
                 bar.set_postfix(valid=f"{validated.means()['loss']:.4g}", refresh=False)
                 bar.update()
@@ -182,6 +188,7 @@ def fit(
         finally:
             bar.close()
             model.load_state_dict(run.best_weights)
+    bare(model).trained_on = run.trained_on
     model.eval()
     return run.history(stopped)
 
@@ -200,6 +207,7 @@ class _Pass:
             self.source.set_epoch(self.run.epoch)
         for number, batch in enumerate(self.source):
             self.number, self.batch = number, _placed(batch, self.device, self.kind)
+            self.length = self.batch[0].shape[-1]
             yield self.batch
         if self.n_examples == 0:
             raise ValueError(

@@ -20,7 +20,7 @@ from tssbook.training.batches import qualified_name
 
 __all__ = ["Run"]
 
-_FORMAT = 2  # of the file
+_FORMAT = 3  # of the file
 
 
 class Run:
@@ -41,6 +41,9 @@ class Run:
         The epoch of the lowest validation loss.
     best_weights : dict of torch.Tensor
         The model's weights after that epoch; those it came with before the first one.
+    trained_on : dict
+        ``length`` of the training sequences and ``data``, the digest of the training data, as far
+        as they are known.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Run:
         self.step = 0
         self.best_epoch: int | None = None
         self.best_weights = copy.deepcopy(model.state_dict())
+        self.trained_on: dict[str, Any] = {}
 
     @property
     def epoch(self) -> int:
@@ -118,6 +122,7 @@ class Run:
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "rows": self.rows,
             "step": self.step,
+            "trained_on": self.trained_on,
         }
         buffer = io.BytesIO()
         torch.save(content, buffer)
@@ -181,6 +186,7 @@ class Run:
             self.scheduler.load_state_dict(content["scheduler"])
         self.best_weights, self.best_epoch = content["best_weights"], content["best_epoch"]
         self.rows, self.step = content["rows"], content["step"]
+        self.trained_on = content["trained_on"]
 
     def _describe(
         self,
