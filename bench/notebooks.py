@@ -17,12 +17,13 @@ from pathlib import Path
 from _timing import describe_machine
 
 ROOT = Path(__file__).resolve().parent.parent
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+sys.path.insert(0, str(ROOT))
+
+from tools.notebooks import KERNEL_ENVIRONMENT  # noqa: E402
 
 
 def one_notebook(path: Path) -> None:
     """Run a notebook here; print seconds and peak memory in MiB."""
-    sys.path.insert(0, str(ROOT))
     import torch
 
     from tests.chapters.running import run_notebook
@@ -37,7 +38,7 @@ def one_notebook(path: Path) -> None:
 def measure(path: Path, keep: str) -> tuple[float, float]:
     """Run a notebook in a process of its own."""
     command = [sys.executable, __file__, str(path)]
-    environment = os.environ | {"TSSBOOK_KEEP_MEMORY": keep, **ONE_THREAD}
+    environment = os.environ | {"TSSBOOK_KEEP_MEMORY": keep, **KERNEL_ENVIRONMENT}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     seconds, peak = done.stdout.split()[-2:]
     return float(seconds), float(peak)

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import os
 
+from tools.notebooks import KERNEL_ENVIRONMENT
+
 # As in the chapters' kernels: one core for each worker. Set before PyTorch and numba (Tomtom) are
 # loaded; numba hands its own number of threads on to PyTorch, so torch.set_num_threads(1) is lost.
-os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+os.environ |= KERNEL_ENVIRONMENT
 
 import hashlib
 import subprocess
