@@ -359,3 +359,35 @@ def test_workflows_run_commands_and_tests_that_exist() -> None:
             assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8")
         for script in re.findall(r"\bbash (\S+?)['\"]", text):
             assert (ROOT / script).is_file()
+
+
+def workflows() -> dict[str, str]:
+    """The text of every workflow, by the file's name."""
+    folder = ROOT / ".github" / "workflows"
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
+
+
+def test_workflows_run_actions_at_exact_commits() -> None:
+    """A tag can be moved to other code, a commit cannot; the comment says which version it is."""
+    pinned = r"uses: [\w-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+"
+    for name, text in workflows().items():
+        lines = [line for line in text.splitlines() if re.search(r"\buses\b", line)]
+        assert lines, name
+        for line in lines:
+            assert re.fullmatch(pinned, line.strip().removeprefix("- ")), f"{name}: {line}"
+
+
+def test_workflows_may_no_more_than_they_need() -> None:
+    """Code that is checked out finds no credentials, and only the job that deploys may write."""
+    for name, text in workflows().items():
+        workflow = yaml.safe_load(text)
+        assert workflow["permissions"] in ({}, {"contents": "read"}), name
+        for job in workflow["jobs"].values():
+            for step in job["steps"]:
+                if step.get("uses", "").startswith("actions/checkout@"):
+                    assert step["with"]["persist-credentials"] is False, name
+            if "permissions" in job:
+                assert job["permissions"] == {"pages": "write", "id-token": "write"}, name
+                (step,) = job["steps"]
+                assert step["uses"].startswith("actions/deploy-pages@"), name
+                assert not {"run", "with", "env"} & set(step), name
