@@ -78,7 +78,7 @@ say "Installing what '$group' needs into .venv, once$note."
 # The lock's own pip comes first: before 26.2 it was checksums for all packages or for none.
 pip=.venv/pip.txt
 sed -n '/^pip==/,/[^\\]$/p' requirements.lock >$pip
-if [ ! -s $pip ]; then echo pip >$pip; fi # an empty lock: the newest of everything
+if [ ! -s $pip ]; then echo "pip>=26.2" >$pip; fi # an empty lock: the newest
 install -r $pip
 locked --group "$group"
 if [ "$group" = all ]; then locked --no-build-isolation -e .; fi
