@@ -34,8 +34,9 @@ OLDEST_PYTHON = "3.11.0"
 HEADER = """\
 # Exact versions of everything in all groups of pyproject.toml: what the tests run with, and the
 # sha256 of every file that the Python Package Index has of that version, whatever the platform.
-# Used as a constraints file (pip install --group NAME -c requirements.lock), so that one file
-# serves every group. PyTorch has no checksum: its CPU builds come from another index.
+# Used as a constraints file, so that one file serves every group, by pip 26.2 or newer:
+#     pip install --no-require-hashes -c requirements.lock --group NAME
+# PyTorch has no checksum: its CPU builds come from another index.
 # Made by `make lock` (tools/lock.py) on {system} for Python {python} and newer.
 """
 
