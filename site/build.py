@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import policy
+
 SITE = Path(__file__).resolve().parent
 ROOT = SITE.parent
 
@@ -57,6 +59,7 @@ def build(root: Path, out: Path, engine: str) -> None:
     paths = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
     env = {**os.environ, "PATH": os.pathsep.join(paths), "QUARTO_PYTHON": sys.executable}
     subprocess.run(command, cwd=root, env=env, check=True)
+    policy.finish(out)
 
 
 def replace(new: Path, target: Path, trash: Path) -> None:

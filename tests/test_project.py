@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib
 import re
 import subprocess
@@ -45,9 +46,15 @@ def declared() -> dict[str, Requirement]:
     return requirements
 
 
+def lock_entries() -> dict[str, list[str]]:
+    """The checksums of each entry of the lock, by ``name==version``."""
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8").replace("\\\n", "")
+    entries = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    return {pin: checksums for pin, *checksums in entries}
+
+
 def locked() -> dict[str, Requirement]:
-    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    requirements = map(Requirement, lock_entries())
     return {canonicalize_name(requirement.name): requirement for requirement in requirements}
 
 
@@ -75,6 +82,42 @@ def test_the_lock_pins_every_declared_dependency() -> None:
 def test_the_lock_holds_exact_versions_only() -> None:
     for requirement in locked().values():
         assert re.fullmatch(r"==[\w.]+", str(requirement.specifier)), requirement
+
+
+def test_the_lock_has_checksums_of_all_but_pytorch() -> None:
+    """PyTorch's CPU builds are other files than those of the index that the checksums are from."""
+    for pin, checksums in lock_entries().items():
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", text) for text in checksums), pin
+        assert bool(checksums) != pin.startswith("torch=="), pin
+
+
+def test_checksums_are_of_the_files_of_one_version() -> None:
+    from tools.lock import checksums
+
+    names = ["a-1.0.tar.gz", "a-1.0-py3-none-any.whl", "a-1.0.1.tar.gz", "a-1.0.exe", "a-1.zip"]
+    files = [{"filename": name, "hashes": {"sha256": name[2:]}} for name in names]
+    assert checksums("a==1.0", files) == ["1.0-py3-none-any.whl", "1.0.tar.gz", "1.zip"]
+    with pytest.raises(ValueError, match="no file of a==2"):
+        checksums("a==2", files)
+
+
+def test_pip_installs_no_file_whose_checksum_is_not_that_of_the_lock(tmp_path: Path) -> None:
+    """As tools/venv.sh asks it; a package of which the lock has none is installed all the same."""
+    wheel = tmp_path / "thing-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("thing-1.0.dist-info/METADATA", "Name: thing\nVersion: 1.0\n")
+        archive.writestr("thing-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("thing-1.0.dist-info/RECORD", "")
+    right = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    command = re.search(r"install (--no-require-hashes -c )", (ROOT / "tools/venv.sh").read_text())
+    lock = tmp_path / "a.lock"
+    pip = [sys.executable, "-m", "pip", "install", "--no-index", "--find-links", tmp_path]
+    pip += ["--target", tmp_path / "out", *command[1].split(), lock, "thing"]
+    for checksum, fails in (("", False), (right, False), ("0" * 64, True)):
+        lock.write_text("thing==1.0" + f" --hash=sha256:{checksum}" * bool(checksum))
+        ran = subprocess.run(pip, capture_output=True, text=True, check=False)
+        assert (ran.returncode != 0) is fails, ran.stderr
+    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in ran.stderr
 
 
 def test_pinned_versions_run_on_the_oldest_python() -> None:
@@ -359,3 +402,35 @@ def test_workflows_run_commands_and_tests_that_exist() -> None:
             assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8")
         for script in re.findall(r"\bbash (\S+?)['\"]", text):
             assert (ROOT / script).is_file()
+
+
+def workflows() -> dict[str, str]:
+    """The text of every workflow, by the file's name."""
+    folder = ROOT / ".github" / "workflows"
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
+
+
+def test_workflows_run_actions_at_exact_commits() -> None:
+    """A tag can be moved to other code, a commit cannot; the comment says which version it is."""
+    pinned = r"uses: [\w-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+"
+    for name, text in workflows().items():
+        lines = [line for line in text.splitlines() if re.search(r"\buses\b", line)]
+        assert lines, name
+        for line in lines:
+            assert re.fullmatch(pinned, line.strip().removeprefix("- ")), f"{name}: {line}"
+
+
+def test_workflows_may_no_more_than_they_need() -> None:
+    """Code that is checked out finds no credentials, and only the job that deploys may write."""
+    for name, text in workflows().items():
+        workflow = yaml.safe_load(text)
+        assert workflow["permissions"] in ({}, {"contents": "read"}), name
+        for job in workflow["jobs"].values():
+            for step in job["steps"]:
+                if step.get("uses", "").startswith("actions/checkout@"):
+                    assert step["with"]["persist-credentials"] is False, name
+            if "permissions" in job:
+                assert job["permissions"] == {"pages": "write", "id-token": "write"}, name
+                (step,) = job["steps"]
+                assert step["uses"].startswith("actions/deploy-pages@"), name
+                assert not {"run", "with", "env"} & set(step), name

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes .venv and installs one dependency group of pyproject.toml, at the versions of
-# requirements.lock:
+# requirements.lock, whose checksums pip compares with every file that it installs:
 #     sh tools/venv.sh site     what the website needs (no torch)
 #     sh tools/venv.sh lint     the linter
 #     sh tools/venv.sh all      everything, and the library itself (editable)
@@ -68,12 +68,18 @@ if [ ! -f .venv/made-in ]; then
 fi
 
 if [ -t 1 ]; then quiet=; else quiet=-q; fi
-install() { .venv/bin/python -m pip --disable-pip-version-check install $quiet -c requirements.lock "$@"; }
+install() { .venv/bin/python -m pip --disable-pip-version-check install $quiet "$@"; }
+# What the lock has no checksum of (PyTorch, and CUDA that comes with it) is installed without one.
+locked() { install --no-require-hashes -c requirements.lock "$@"; }
 
 rm -f .venv/installed-*
 if [ "$group" = all ]; then note=" (with PyTorch: this takes minutes)"; else note=; fi
 say "Installing what '$group' needs into .venv, once$note."
-install "pip>=25.1" # the first that knows dependency groups
-install --group "$group"
-if [ "$group" = all ]; then install --no-build-isolation -e .; fi
+# The lock's own pip comes first: before 26.2 it was checksums for all packages or for none.
+pip=.venv/pip.txt
+sed -n '/^pip==/,/[^\\]$/p' requirements.lock >$pip
+if [ ! -s $pip ]; then echo "pip>=26.2" >$pip; fi # an empty lock: the newest
+install -r $pip
+locked --group "$group"
+if [ "$group" = all ]; then locked --no-build-isolation -e .; fi
 echo "$fingerprint" >".venv/installed-$group"

@@ -55,13 +55,24 @@ def pip_calls(checkout: Path) -> list[str]:
 
 def test_second_run_installs_nothing(checkout: Path) -> None:
     assert install(checkout).returncode == 0
-    assert [call.split("requirements.lock ")[1] for call in pip_calls(checkout)] == [
-        "pip>=25.1",
-        "--group site",
-    ]
+    first, then = pip_calls(checkout)
+    assert first.endswith("-r .venv/pip.txt")
+    assert then.endswith("--no-require-hashes -c requirements.lock --group site")
     second = install(checkout)
     assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
     assert pip_calls(checkout) == []
+
+
+def test_the_pip_of_the_lock_comes_first_with_its_checksums(checkout: Path) -> None:
+    """An empty lock, which stands for the newest of everything, asks for what venv.sh needs."""
+    install(checkout)
+    pin, *checksums = (checkout / ".venv" / "pip.txt").read_text().replace("\\\n", "").split()
+    assert pin.startswith("pip==")
+    assert checksums
+    assert all(checksum.startswith("--hash=sha256:") for checksum in checksums)
+    (checkout / "requirements.lock").write_text("# none\n")
+    install(checkout)
+    assert (checkout / ".venv" / "pip.txt").read_text() == "pip>=26.2\n"
 
 
 def test_everything_includes_each_group_and_the_library(checkout: Path) -> None:

@@ -6,6 +6,7 @@ import ast
 import base64
 import inspect
 import json
+import re
 import struct
 
 import altair as alt
@@ -70,14 +71,20 @@ def test_page_holds_the_chart(shown):
     assert [{"word": "GATTACA", "score": 1.0}] in spec["datasets"].values()
 
 
-def test_libraries_are_those_that_altair_was_made_for(shown):
+def test_libraries_are_exact_and_of_the_kind_that_altair_was_made_for(shown):
+    """Each names one file of one version, and the checksum that a browser compares."""
     line = next(line for line in shown["text/html"].splitlines() if "const libraries" in line)
-    for name, version in (
-        ("vega", alt.VEGA_VERSION),
-        ("vega-lite", alt.VEGALITE_VERSION),
-        ("vega-embed", alt.VEGAEMBED_VERSION),
-    ):
-        assert f"/npm/{name}@{version}" in line
+    libraries = json.loads(line.split(" : ", 1)[1].removesuffix(";"))
+    wanted = (alt.VEGA_VERSION, alt.VEGALITE_VERSION, alt.VEGAEMBED_VERSION)
+    names = ("vega", "vega-lite", "vega-embed")
+    for name, version, library in zip(names, wanted, libraries, strict=True):
+        major = version.split(".")[0]
+        address = rf"https://[\w.]+/npm/{name}@{major}\.\d+\.\d+/build/{name}\.min\.js"
+        assert re.fullmatch(address, library["src"])
+        kind, checksum = library["integrity"].split("-", 1)
+        assert kind == "sha384"
+        assert len(base64.b64decode(checksum, validate=True)) == 48
+        assert library["crossOrigin"] == "anonymous"
 
 
 def test_the_same_chart_gives_the_same_bytes(shown):
@@ -90,6 +97,23 @@ def test_words_are_escaped():
     page = BeautifulSoup(html, "html.parser")
     assert page.select_one("img")["alt"] == nasty
     assert not page.select("b")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['"><script>alert(1)</script>', "</script><b>", "\\", "'\");alert(1);//", "<!--", "$png"],
+)
+def test_no_name_breaks_out_of_the_page(name):
+    html = bundle(chart(), name=name)["text/html"]
+    page = BeautifulSoup(html, "html.parser")
+    (place,) = page.select("div.tss-vega")
+    assert place["id"] == f"chart-{name}"
+    assert len(page.select("script")) == 1
+    assert not page.select("b")
+    line = next(line for line in html.splitlines() if "getElementById" in line)
+    text = line.split("getElementById(")[1].removesuffix(");")
+    assert json.loads(text) == f"chart-{name}"
+    assert "<" not in text
 
 
 @pytest.mark.parametrize("word", ["</script><b>out</b>", "<!--<script>", "</SCRIPT >", "$png"])

@@ -46,6 +46,13 @@ def test_every_file_is_up_to_date(tool: ModuleType, tmp_path: Path) -> None:
     assert tool.set_repository(tmp_path) == []
 
 
+def test_holes_are_reported_in_private_to_this_repository(tool: ModuleType) -> None:
+    """GitHub's form of this repository, named by a file that the README names."""
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    assert f"<{tool.repository(ROOT)}/security/advisories/new>" in text
+    assert "`SECURITY.md`" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def copy(tool: ModuleType, folder: Path) -> None:
     """Copy every file that the command may change."""
     for path in {path for pattern in tool.PATTERNS for path in ROOT.glob(pattern)}:

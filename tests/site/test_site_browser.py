@@ -272,6 +272,20 @@ def test_search_finds_one_hot(visit: Visit, site: Path) -> None:
     assert "01-toy-cnn" in hits.first.get_attribute("href")
 
 
+def test_code_that_was_planted_in_a_page_does_not_run(visit: Visit) -> None:
+    """The browser says why."""
+    visit.open("index.html")
+    plant = """() => {
+      const script = document.createElement("script");
+      script.textContent = "window.planted = 1";
+      document.head.append(script);
+    }"""
+    visit.page.evaluate(plant)
+    assert visit.page.evaluate("window.planted") is None
+    assert len(visit.errors) == 1
+    assert "Content Security Policy" in visit.errors.pop()
+
+
 def test_callouts_are_marked_by_their_lead_word(visit: Visit) -> None:
     """The boxes that the preface explains get the class of their kind, and a colour."""
     visit.open("index.html")

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 Script = Callable[[str], ModuleType]
 
@@ -110,6 +112,43 @@ def test_cdn_scripts_leave_the_pages_of_quarto(script: Script) -> None:
     )
     kept = '<script src="site_libs/quarto.js"></script>\n<script>var kept = 1;</script>\n'
     assert script("site/strip_cdn.py").strip(page) == kept
+
+
+def test_a_policy_allows_the_code_of_all_pages_and_no_other(script: Script, tmp_path: Path) -> None:
+    """Scripts with their line ends, handlers as the browser reads them; the engine's parts stay."""
+    policy = script("site/policy.py")
+    head = '<head><meta charset="utf-8"/>'
+    pages = {
+        "a.html": f"{head}<script>\nlet a = 1 < 2;\n</script><script src='x.js'></script>",
+        "b/b.html": f"{head}<button onclick='f(&quot;x&quot;)'>text, no code</button>",
+        "_static/part.html": "<p>no page</p>",
+    }
+    for name, text in pages.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    policy.finish(tmp_path)
+    rules = policy.policy({"\nlet a = 1 < 2;\n", 'f("x")'})
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{rules}">'
+    for name in ("a.html", "b/b.html"):
+        wanted = pages[name].replace(head, f"{head}\n    {meta}")
+        assert (tmp_path / name).read_text() == wanted
+    assert (tmp_path / "_static" / "part.html").read_text() == pages["_static/part.html"]
+    # Computed by: printf 'f("x")' | openssl dgst -sha256 -binary | base64
+    assert "'sha256-x1ez6MIhuiJ6XeZTJ7h1aAVnSHyh2SD6zA04X7tFoJo='" in rules
+    with pytest.raises(ValueError, match="already"):
+        policy.finish(tmp_path)
+
+
+def test_links_to_a_new_tab_are_closed_whatever_they_said(script: Script) -> None:
+    policy = script("site/policy.py")
+    tags = ["<a href=x target='_blank' rel=opener>", '<a rel="me"\n  target="_blank" href="x">']
+    closed = [policy.NEW_TAB.sub(policy.close_link, tag) for tag in tags]
+    assert closed == [
+        "<a rel=\"noopener noreferrer\" href=x target='_blank'>",
+        '<a rel="noopener noreferrer"\n  target="_blank" href="x">',
+    ]
+    other = '<a href="x">_blank</a><abbr target="_blank">'
+    assert policy.NEW_TAB.sub(policy.close_link, other) == other
 
 
 def test_the_picture_of_the_models_is_the_one_that_the_script_draws(script: Script) -> None:

@@ -156,6 +156,27 @@ def test_nothing_is_loaded_from_another_host(site: Path) -> None:
     assert outside_faults(site) == []
 
 
+def test_every_page_has_a_policy_before_anything_it_loads(site: Path) -> None:
+    """No other host, no code but files of the site and what stood in the page, no text as code."""
+    for page in html_pages(site):
+        (meta,) = parse(page).find_all("meta", attrs={"http-equiv": "Content-Security-Policy"})
+        rules = {rule.split()[0]: rule.split()[1:] for rule in meta["content"].split(";")}
+        assert rules["default-src"] == ["'none'"]
+        assert rules["style-src"] == ["'self'", "'unsafe-inline'"]
+        code = {source for source in rules["script-src"] if not source.startswith("'sha256-")}
+        assert code == {"'self'", "'unsafe-hashes'"}
+        others = [s for rule, sources in rules.items() if rule.endswith("-src") for s in sources]
+        assert {s for s in others if not s.startswith("'")} <= {"data:"}
+        assert meta.find_previous(["script", "link", "style"]) is None, page.name
+
+
+def test_links_to_a_new_tab_hand_nothing_over(site: Path) -> None:
+    """Neither this tab (noopener) nor its address (noreferrer)."""
+    for page in html_pages(site):
+        for link in parse(page).find_all(["a", "area", "form"], target=True):
+            assert {"noopener", "noreferrer"} <= set(link.get("rel", [])), f"{page.name}: {link}"
+
+
 def test_pages_have_one_h1_alt_texts_and_no_stray_markup(pages: list[Path]) -> None:
     """What both engines must show alike."""
     assert [fault for page in pages for fault in page_faults(page)] == []

@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Interactive", "source"]
 
+# Vega's three parts for pages that are not of the site: the minified file of each npm package, and
+# the sha384 of its bytes, without which a browser does not run it.
+_LIBRARIES = {
+    "vega@6.2.0/build/vega.min.js": (
+        "0Wc8+KeboSkAq/fK81pd4uFbWKu4ouB+y4KWCYxlC69hRWol7vnc6zZSruXOtc0F"
+    ),
+    "vega-lite@6.4.1/build/vega-lite.min.js": (
+        "QtG7pnWvq1Tk0Rcvl53B1TEVw7U1PUqfciCz3XMUqSmi1fNpJwiv5ml+m5NeOOzH"
+    ),
+    "vega-embed@7.0.2/build/vega-embed.min.js": (
+        "MsH1NE1KRDpmMJCcJ8Ulqhadgiz4lT0GIaHN7DKB1POKAoBhSWywPDQ2sJDkP8M7"
+    ),
+}
+
 
 def source(*objects: Any) -> Markdown:
     """Show the source of functions or classes of the library, as it runs.
@@ -97,23 +111,32 @@ class Interactive:
         self.spec, self.name, self.alt = chart.to_dict(), name, alt
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        import altair
         import vl_convert
 
         file = resources.files("tssbook").joinpath("shipped", "chart.html")
         page = Template(file.read_text(encoding="utf-8"))
         png = base64.b64encode(vl_convert.vegalite_to_png(self.spec, scale=1.5)).decode("ascii")
         libraries = [
-            f"https://cdn.jsdelivr.net/npm/vega@{altair.VEGA_VERSION}",
-            f"https://cdn.jsdelivr.net/npm/vega-lite@{altair.VEGALITE_VERSION}",
-            f"https://cdn.jsdelivr.net/npm/vega-embed@{altair.VEGAEMBED_VERSION}",
+            {
+                "src": f"https://cdn.jsdelivr.net/npm/{path}",
+                "integrity": f"sha384-{checksum}",
+                "crossOrigin": "anonymous",
+            }
+            for path, checksum in _LIBRARIES.items()
         ]
+        place = f"chart-{self.name}"
         text = page.substitute(
-            name=self.name,
+            place=html.escape(place, quote=True),
+            place_text=_for_script(place),
             alt=html.escape(self.alt, quote=True),
             png=png,
-            # "</script" inside a script would end it, and "<!--<script" would keep it open.
-            spec=json.dumps(self.spec, separators=(",", ":")).replace("<", "\\u003c"),
-            libraries=json.dumps(libraries),
+            spec=_for_script(self.spec),
+            libraries=_for_script(libraries),
         )
         return {"text/html": text, "image/png": png, "text/plain": f"[chart: {self.alt}]"}
+
+
+def _for_script(value: Any) -> str:
+    """Write a value as JavaScript that cannot leave the script of a page it stands in."""
+    # "</script" inside a script would end it, and "<!--<script" would keep it open.
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
