@@ -281,3 +281,9 @@ def test_a_line_that_fills_the_memory(tmp_path, monkeypatch):
     path = tmp_path / "x.bed.gz"
     path.write_bytes(gzip.compress(b"chr1\t1\t2\n" + 100_000 * b"A"))
     assert f"Line 2 of {path} is longer than 1,000" in refusal(lambda: read_bed(path))
+
+
+def test_no_file(tmp_path):
+    for path in (tmp_path, tmp_path / "none.bed"):
+        message = refusal(lambda path=path: read_bed(path), FileNotFoundError)
+        assert f"no file {path}" in message

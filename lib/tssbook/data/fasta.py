@@ -196,6 +196,8 @@ class Fasta:
 
 
 def _is_compressed(path: Path) -> bool:
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}; wanted a FASTA file.")
     with path.open("rb") as file:
         first = file.read(1)
     if not first:

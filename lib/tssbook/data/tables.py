@@ -187,10 +187,14 @@ def lines(path: str | Path) -> Iterator[tuple[int, str]]:
 
     Raises
     ------
+    FileNotFoundError
+        There is no such file.
     ValueError
         A compressed file is damaged or was cut off, the file is of another kind, or a line is no
         text.
     """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"There is no file {path}; wanted a table as text.")
     with Path(path).open("rb") as file:
         if found := kind(file.read(300)):
             raise ValueError(f"{path} is {found}; wanted a table as text, or compressed with gzip.")
