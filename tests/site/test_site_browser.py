@@ -53,8 +53,10 @@ LIGHT_BACKGROUNDS = """() => [...document.querySelectorAll("body, body *")].filt
     && e.checkVisibility() && getComputedStyle(e).filter === "none";
 }).map(e => e.outerHTML.slice(0, 120))"""
 
-# What reaches over the window's right edge: the page itself, or parts without a box to scroll in.
+# What reaches over the window's right edge: the page itself, or parts without a box to scroll in;
+# with all that a reader can unfold unfolded.
 OVERFLOW = """() => {
+  for (const hidden of document.querySelectorAll("main details")) hidden.open = true;
   const ARTICLE = "main article *, main#quarto-document-content *";
   const scrolls = e => e !== document.body && e !== document.documentElement
     && ["auto", "scroll"].includes(getComputedStyle(e).overflowX);
