@@ -20,8 +20,8 @@ from tssbook.models.checkpoints import CheckpointError
 FULL = os.environ.get("ATTACK") == "full"
 # What a reader may raise. A class below these, such as UnicodeDecodeError, is somebody else's.
 REFUSALS = {
-    ValueError, OSError, FileNotFoundError, CheckpointError, ChecksumError, MissingFile,
-    NoIntervals,
+    ValueError, OSError, FileNotFoundError, FileExistsError, BlockingIOError, CheckpointError,
+    ChecksumError, MissingFile, NoIntervals,
 }  # fmt: skip
 TRIED: Counter[str] = Counter()
 SURVIVED: Counter[str] = Counter()

@@ -181,8 +181,10 @@ FORMATS: dict[str, Format] = {
         ("store/values.npy", "store/loci.tsv", "store/about.json"),
     ),
     "training state": Format(_write_state, _read_state, ("state",)),
-    "checkpoint": Format(
-        _write_checkpoint, _read_checkpoint, ("net.safetensors", "net.json")
+    "checkpoint": Format(_write_checkpoint, _read_checkpoint, ("net.safetensors",)),
+    # Text for people, who may change it: it has no checksum of its own.
+    "description of a checkpoint": Format(
+        _write_checkpoint, _read_checkpoint, ("net.json",), flip_seen=False
     ),
     ".pth": Format(_write_pth, lambda folder: read_tensors(folder / "net.pth"), ("net.pth",)),
     "ENCODE archive": Format(

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from tssbook.files import beside, remove, sha256, to_disk, write_whole
+from tssbook.files import beside, remove, sealed, sha256, to_disk, unsealed, write_whole
 
 __all__ = ["Store", "Writer", "is_complete", "open_store"]
 
@@ -211,7 +211,7 @@ class Writer:
         remove([Path(self._lock.lock_file)])
 
     def _save(self, about: Mapping[str, Any]) -> None:
-        write_whole({self.folder / _ABOUT: (json.dumps(about, indent=1) + "\n").encode()})
+        write_whole({self.folder / _ABOUT: sealed(about)})
 
     def _cut(self) -> None:
         """Leave the rows that are done."""
@@ -282,10 +282,13 @@ def open_store(folder: str | Path, *, verify: bool = True) -> Store:
                 f"{path} was cut, changed or damaged: its sha256 is {found}, and {_ABOUT} says "
                 f"{wanted}; delete the folder and make it again."
             )
-        if path.suffix == ".npy":
-            arrays[path.stem] = np.load(path, mmap_mode="r")
-        else:
-            tables[path.stem] = pd.read_csv(path, sep="\t")
+        try:
+            if path.suffix == ".npy":
+                arrays[path.stem] = np.load(path, mmap_mode="r")
+            else:
+                tables[path.stem] = pd.read_csv(path, sep="\t")
+        except Exception as error:  # reading foreign bytes can fail in any way
+            raise ValueError(f"{path} is none that tssbook wrote: make the store again.") from error
     return Store(arrays, tables, about["made_from"])
 
 
@@ -316,13 +319,27 @@ def _read_about(folder: Path) -> dict[str, Any] | None:
             f"{folder / _ABOUT} is of the store format {found}; this version of tssbook reads "
             f"format {_FORMAT}: delete the folder and make it again."
         )
+    fields = {"complete": bool, "arrays": dict, "made_from": dict}
+    fields |= {"files": dict} if about.get("complete") or "files" in about else {}
+    for field, wanted in fields.items():
+        if not isinstance(about.get(field), wanted):
+            raise ValueError(
+                f"{folder / _ABOUT} has {field} = {str(about.get(field))[:100]!r}, which should be "
+                f"of type {wanted.__name__}: delete the folder and make it again."
+            )
     for name in [*about["arrays"], *about.get("files", ())]:
-        if Path(name).name != name:  # a path would lead out of the folder
+        # A path would lead out of the folder.
+        if Path(name).name != name or "\0" in name or not name.strip("."):
             raise ValueError(
                 f"{folder / _ABOUT} names a file {name!r}; wanted plain names: tssbook did "
                 "not write this."
             )
-    return about
+    try:
+        return unsealed(about)
+    except ValueError as error:
+        raise ValueError(
+            f"{folder / _ABOUT} cannot be used ({error}): delete the folder and make it again."
+        ) from error
 
 
 def _locked(folder: Path) -> FileLock:
