@@ -21,7 +21,7 @@ import torch
 
 from tests.attack.attacks import SERVER, Attack, end, outcome, start
 from tests.models.procapnet_archives import ENCODE, archive, fold_member, member, special, stored
-from tests.support import Bomb, refusal
+from tests.support import Bomb
 from tssbook.data.store import Writer, open_store
 from tssbook.models.procapnet import ProCapNet
 
@@ -186,7 +186,17 @@ def sealed_again(about: dict[str, Any]) -> str:
     return json.dumps(about | {"checksum": checksum})
 
 
-PATHS = ["../precious", "/etc/passwd", "a/b", "..", ".", "", "a\0b", "x" * 300, "../store/values.npy"]
+PATHS = [
+    "../precious",
+    "/etc/passwd",
+    "a/b",
+    "..",
+    ".",
+    "",
+    "a\0b",
+    "x" * 300,
+    "../store/values.npy",
+]
 CHANGES: dict[str, Any] = {
     **{f"files {name[:20]!r}": {"files": {name: "0" * 64}} for name in PATHS},
     **{f"arrays {name[:20]!r}": {"arrays": {name: [2, "uint16", 3]}} for name in PATHS},

@@ -42,7 +42,9 @@ def test_builds(tmp_path):
             made = tmp_path / str(n) / "made"
             ends = both(subjects.build, (files, made, 0), (files, made, 1))
             winners = [seed for seed in (0, 1) if ends[seed] == "done"]
-            refused = [how for how in ends if how.startswith(("BlockingIOError", "FileExistsError"))]
+            refused = [
+                how for how in ends if how.startswith(("BlockingIOError", "FileExistsError"))
+            ]
             found = frozen(open_store(made))
             fair = len(winners) == 1 and len(refused) == 1 and found == right[winners[0]]
             attack.tried(None if fair else f"round {n}: {ends}")
