@@ -39,8 +39,9 @@ BED = "".join(
 TABLE = ("chr\tTSS\tstrand\tvalue\n" + "".join(
     f"chr{i % 3 + 1}\t{5000 + 31 * i}\t{'+-'[i % 2]}\t{i / 7:.4f}\n" for i in range(60)
 )).encode()  # fmt: skip
+NEXT = dict(zip("ACGT", "CGTA", strict=True))
 VCF = ("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" + "".join(
-    f"chr1\t{i + 1}\trs{i}\t{LETTERS['chr1'][i]}\t{'CGTA'['ACGT'.index(LETTERS['chr1'][i])]}\t.\t.\t.\n"
+    f"chr1\t{i + 1}\trs{i}\t{LETTERS['chr1'][i]}\t{NEXT[LETTERS['chr1'][i]]}\t.\t.\t.\n"
     for i in range(0, 120, 3)
 )).encode()  # fmt: skip
 

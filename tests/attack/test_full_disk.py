@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from tests.attack.attacks import Attack, files_in, frozen, outcome
-from tests.attack.formats import GENOME, LETTERS, Constant
+from tests.attack.formats import GENOME, LETTERS, NEXT, Constant
 from tests.support import file_server
 from tests.training.training_runs import Run
 from tssbook.data import download
@@ -181,7 +181,7 @@ def test_variants(disk, tmp_path, old):
     """An older table stays whole; nothing is left of a new one."""
     (tmp_path / "genome.fa").write_bytes(GENOME)
     lines = "".join(
-        f"chr1\t{i + 1}\trs{i}{'x' * 100}\t{base}\t{'CGTA'['ACGT'.index(base)]}\n"
+        f"chr1\t{i + 1}\trs{i}{'x' * 100}\t{base}\t{NEXT[base]}\n"
         for i, base in enumerate(LETTERS["chr1"])
     )
     (tmp_path / "x.vcf").write_text(lines)

@@ -167,9 +167,9 @@ def fetched(kind: str, cache, mirror: bool) -> None:
     right = (how, what) == ("read", ("bytes", repr(CONTENT)))  # some bring it all the same
     refused = not mirror and how == "refused" and not (cache / "gattaca.txt").exists()
     harm = None if right or refused else f"{how}: {str(what)[:200]}"
-    if (cache / "gattaca.txt.part").exists():
-        if mirror or (size := (cache / "gattaca.txt.part").stat().st_size) > len(CONTENT):
-            harm = f"left {files_in(cache)}" if mirror else f"left {size} bytes"
+    part = cache / "gattaca.txt.part"
+    if part.exists() and (mirror or part.stat().st_size > len(CONTENT)):
+        harm = f"left {files_in(cache)}, {part.stat().st_size:,} bytes"
     if time.monotonic() - begin > 10:
         harm = f"took {time.monotonic() - begin:.0f} s"
     with Attack("hostile answers") as attack:

@@ -1,4 +1,4 @@
-"""Archives and stores that somebody made to do harm: refused by name, soon, and in little memory."""
+"""Archives and stores that somebody made to do harm: refused by name, soon, in little memory."""
 
 from __future__ import annotations
 

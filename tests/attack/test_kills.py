@@ -103,7 +103,7 @@ def test_build(tmp_path):
 
 
 def test_download(tmp_path):
-    """What stands under its name is whole; the next one goes on from the part, and no part stays."""
+    """What stands under its name is whole; the next one goes on from the part, and none stays."""
     sha256 = hashlib.sha256(subjects.CONTENT).hexdigest()
     with file_server() as server:
         server.files["/content"] = subjects.CONTENT

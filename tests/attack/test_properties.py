@@ -82,7 +82,7 @@ def test_windows(tmp_path):
     fasta = Fasta(tmp_path / "genome.fa")
     for seed in range(rounds(2500, 50)):
         with case("windows", seed) as rng:
-            before, after = (int(n) for n in rng.integers(0, (60, 60)) + (0, 1))
+            before, after = rng.integers((0, 1), 60).tolist()
             chrom = rng.choice(list(chroms), 3)
             loci = pd.DataFrame({
                 "chrom": chrom, "strand": rng.choice(["+", "-"], 3),
@@ -122,10 +122,10 @@ def test_bigwigs(tmp_path):
                 values[chrom] = row.tolist()
             path = tmp_path / f"{number}.{name}"
             paths.append(write_bigwig(path, values))
-            arrays.append({
-                chrom: np.nan_to_num(np.abs(np.array([0 if v is None else v for v in row], np.float32)))
-                for chrom, row in values.items()
-            })  # fmt: skip
+            filled = {c: [0 if v is None else v for v in row] for c, row in values.items()}
+            arrays.append(
+                {c: np.nan_to_num(np.abs(np.array(row, np.float32))) for c, row in filled.items()}
+            )
         files = BigWigs(paths)
         for seed in range(20):
             with (
