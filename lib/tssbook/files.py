@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import json
 import os
 import platform
 import threading
@@ -20,10 +19,8 @@ __all__ = [
     "kind",
     "remove",
     "require_sound_zip",
-    "sealed",
     "sha256",
     "to_disk",
-    "unsealed",
     "write_whole",
     "written_whole",
 ]
@@ -118,29 +115,6 @@ def sha256(path: Path) -> str:
     """Sha256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sealed(document: Mapping[str, Any]) -> bytes:
-    """Write a document as JSON, with the field ``checksum`` at its end that is of all others."""
-    return (json.dumps({**document, "checksum": _seal(document)}, indent=1) + "\n").encode()
-
-
-def unsealed(document: dict[str, Any]) -> dict[str, Any]:
-    """Take the field ``checksum`` off a document that was read, if there is one.
-
-    Raises
-    ------
-    ValueError
-        Some other field is not as it was written.
-    """
-    if document.pop("checksum", wanted := _seal(document)) != wanted:
-        raise ValueError("it was changed or damaged since it was written")
-    return document
-
-
-def _seal(document: Mapping[str, Any]) -> str:
-    others = {name: value for name, value in document.items() if name != "checksum"}
-    return hashlib.sha256(json.dumps(others).encode()).hexdigest()
 
 
 def beside(path: Path, suffix: str) -> Path:

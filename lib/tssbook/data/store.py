@@ -2,7 +2,7 @@
 
 A store is a folder with a file ``NAME.npy`` per array, all with the same number of rows, and a
 file ``NAME.tsv`` per table. ``about.json`` says what they were made from, and, at the end, that
-all are complete, with the sha256 of each.
+all are complete, with the sha256 of each; it has a checksum of its own.
 
 An array's header says how many rows there will be, and its file's size how many there are. So
 whoever writes a store again from the same description goes on where it was left. While a store is
@@ -11,6 +11,7 @@ written, a lock beside its folder keeps a second writer away.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -24,7 +25,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from tssbook.files import beside, remove, sealed, sha256, to_disk, unsealed, write_whole
+from tssbook.files import beside, remove, sha256, to_disk, write_whole
 
 __all__ = ["Store", "Writer", "is_complete", "open_store"]
 
@@ -211,7 +212,8 @@ class Writer:
         remove([Path(self._lock.lock_file)])
 
     def _save(self, about: Mapping[str, Any]) -> None:
-        write_whole({self.folder / _ABOUT: sealed(about)})
+        text = json.dumps({**about, "checksum": _checksum(about)}, indent=1) + "\n"
+        write_whole({self.folder / _ABOUT: text.encode()})
 
     def _cut(self) -> None:
         """Leave the rows that are done."""
@@ -334,12 +336,17 @@ def _read_about(folder: Path) -> dict[str, Any] | None:
                 f"{folder / _ABOUT} names a file {name!r}; wanted plain names: tssbook did "
                 "not write this."
             )
-    try:
-        return unsealed(about)
-    except ValueError as error:
+    found = about.pop("checksum", None)  # the first stores of this format have none
+    if found is not None and found != _checksum(about):
         raise ValueError(
-            f"{folder / _ABOUT} cannot be used ({error}): delete the folder and make it again."
-        ) from error
+            f"{folder / _ABOUT} was changed or damaged since it was written: delete the folder and "
+            "make it again."
+        )
+    return about
+
+
+def _checksum(about: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
 
 def _locked(folder: Path) -> FileLock:
