@@ -7,13 +7,14 @@ PORT = 8000
 WORKERS = 2
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help book serve test quick coverage notebooks lint bench lock clean
+.PHONY: help book serve test quick attack coverage notebooks lint bench lock clean
 
 help:
 	@echo 'make book       build the website into _site/ (with Quarto when installed, else Sphinx)'
 	@echo 'make serve      serve _site/ on http://127.0.0.1:$(PORT)/'
 	@echo 'make test       run everything: unit, parity, notebooks, site, faults'
 	@echo 'make quick      run the unit tests of the library alone'
+	@echo 'make attack     kill, cut, flip, fill and deceive the library, thousands of times (10 minutes)'
 	@echo 'make coverage   run everything and say which lines and branches of the library it reaches'
 	@echo 'make notebooks  run every chapter and solution again and store the outputs'
 	@echo 'make lint       check the style of all Python code'
@@ -36,6 +37,11 @@ test:
 quick:
 	@sh tools/venv.sh all
 	@$(PYTEST) -q -m 'not slow' tests
+
+# In one process, which counts: the summary says how many attacks of each kind there were.
+attack:
+	@sh tools/venv.sh all
+	@ATTACK=full $(PY) -m pytest -q tests/attack
 
 coverage:
 	@sh tools/venv.sh all

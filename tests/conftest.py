@@ -42,6 +42,7 @@ LONGEST_FIRST = (
 )
 # What `make quick` leaves out.
 SLOW = (
+    "tests/attack/",
     "tests/chapters/",
     "tests/faults/",
     "tests/parity/",

@@ -42,6 +42,14 @@ def test_a_name_that_does_not_say_that_it_is_compressed(tmp_path):
     refused(tmp_path, SMALL, r"not compressed; wanted .*\.gz", name="genome.fa.gz")
 
 
+@pytest.mark.parametrize(("at", "mask"), [(2, 40), (3, 73)])
+def test_a_changed_header_of_bgzip(tmp_path, at, mask):
+    """Found by changing bytes: pyfaidx has a class of errors for that alone."""
+    content = bytearray(bgzf(SMALL))
+    content[at] ^= mask
+    refused(tmp_path, bytes(content), "not sound.*BGZF", name="genome.fa.gz")
+
+
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [

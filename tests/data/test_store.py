@@ -195,6 +195,20 @@ def test_every_flipped_byte_is_noticed(tmp_path):
     open_store(tmp_path)
 
 
+def test_a_description_that_was_changed_is_noticed(tmp_path):
+    finished(tmp_path)
+    about = tmp_path / "about.json"
+    whole = about.read_text()
+    assert whole.count('"seed": 1') == 1
+    about.write_text(whole.replace('"seed": 1', '"seed": 3'))
+    for call in (lambda: open_store(tmp_path), lambda: writer(tmp_path)):
+        assert f"{about} was changed or damaged" in refusal(call)
+    about.write_text(whole.replace('"complete"', '"c0mplete"'))
+    assert f"{about} has complete = 'None'" in refusal(lambda: open_store(tmp_path))
+    about.write_text(json.dumps({k: v for k, v in json.loads(whole).items() if k != "checksum"}))
+    assert open_store(tmp_path).made_from["seed"] == 1  # as the first stores of this format
+
+
 @pytest.mark.parametrize("part", ["arrays", "files"])
 @pytest.mark.parametrize("name", ["../precious", "/etc/passwd", "sub/tracks"])
 def test_names_from_a_file_are_never_paths(tmp_path, part, name):

@@ -206,6 +206,9 @@ def _receive(url: str, part: Path, wanted: int | None, progress: bool) -> None:
             raise OSError(f"it answers with the status {response.status}")
         if response.status == 200:  # a server that knows no ranges sends the whole
             done = 0
+        place = response.headers["Content-Range"] or "nothing"
+        if response.status == 206 and not place.startswith(f"bytes {done}-"):
+            raise ChecksumError(f"it was asked for bytes {done}-, and calls its part {place}")
         length = response.headers["Content-Length"]
         total = wanted if length is None else done + int(length)
         limit = time.monotonic() + 2 * _TIMEOUT + (total or _LARGEST) / _SLOWEST
@@ -249,10 +252,10 @@ def _missing(name: str, entry: Mapping[str, Any], reason: str) -> str:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, HTTPError):
-        return f"HTTP {error.code} {error.reason}"
-    if isinstance(error, URLError):
-        return str(error.reason)
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    said = "".join(c if c.isprintable() else " " for c in str(error))  # a server may say anything
+        said = f"HTTP {error.code} {error.reason}"
+    elif isinstance(error, URLError):
+        said = str(error.reason)
+    else:
+        said = (isinstance(error, OSError) and error.strerror) or str(error)
+    said = "".join(c if c.isprintable() else " " for c in said)  # a server may say anything
     return " ".join(said.split())[:200] or type(error).__name__

@@ -217,7 +217,7 @@ def _is_compressed(path: Path) -> bool:
 
 
 def _indexed(path: Path) -> Faidx:
-    from pyfaidx import Faidx, FastaIndexingError
+    from pyfaidx import Faidx, FastaIndexingError, UnsupportedCompressionFormat
 
     try:
         with warnings.catch_warnings(action="ignore"):  # of dates, which copying changes
@@ -232,7 +232,7 @@ def _indexed(path: Path) -> Faidx:
             f"{path} or its index has a name that is not written in UTF-8 ({error.object[:40]!r}); "
             f"wanted names in ASCII letters: write them so, and {_AGAIN}."
         ) from error
-    except (*_DAMAGED, FastaIndexingError) as error:
+    except (*_DAMAGED, FastaIndexingError, UnsupportedCompressionFormat) as error:
         raise _unsound(path, error) from error
 
 

@@ -2,7 +2,7 @@
 
 A store is a folder with a file ``NAME.npy`` per array, all with the same number of rows, and a
 file ``NAME.tsv`` per table. ``about.json`` says what they were made from, and, at the end, that
-all are complete, with the sha256 of each.
+all are complete, with the sha256 of each; it has a checksum of its own.
 
 An array's header says how many rows there will be, and its file's size how many there are. So
 whoever writes a store again from the same description goes on where it was left. While a store is
@@ -11,6 +11,7 @@ written, a lock beside its folder keeps a second writer away.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -211,7 +212,8 @@ class Writer:
         remove([Path(self._lock.lock_file)])
 
     def _save(self, about: Mapping[str, Any]) -> None:
-        write_whole({self.folder / _ABOUT: (json.dumps(about, indent=1) + "\n").encode()})
+        text = json.dumps({**about, "checksum": _checksum(about)}, indent=1) + "\n"
+        write_whole({self.folder / _ABOUT: text.encode()})
 
     def _cut(self) -> None:
         """Leave the rows that are done."""
@@ -282,10 +284,13 @@ def open_store(folder: str | Path, *, verify: bool = True) -> Store:
                 f"{path} was cut, changed or damaged: its sha256 is {found}, and {_ABOUT} says "
                 f"{wanted}; delete the folder and make it again."
             )
-        if path.suffix == ".npy":
-            arrays[path.stem] = np.load(path, mmap_mode="r")
-        else:
-            tables[path.stem] = pd.read_csv(path, sep="\t")
+        try:
+            if path.suffix == ".npy":
+                arrays[path.stem] = np.load(path, mmap_mode="r")
+            else:
+                tables[path.stem] = pd.read_csv(path, sep="\t")
+        except Exception as error:  # reading foreign bytes can fail in any way
+            raise ValueError(f"{path} is none that tssbook wrote: make the store again.") from error
     return Store(arrays, tables, about["made_from"])
 
 
@@ -316,13 +321,32 @@ def _read_about(folder: Path) -> dict[str, Any] | None:
             f"{folder / _ABOUT} is of the store format {found}; this version of tssbook reads "
             f"format {_FORMAT}: delete the folder and make it again."
         )
+    fields = {"complete": bool, "arrays": dict, "made_from": dict}
+    fields |= {"files": dict} if about.get("complete") or "files" in about else {}
+    for field, wanted in fields.items():
+        if not isinstance(about.get(field), wanted):
+            raise ValueError(
+                f"{folder / _ABOUT} has {field} = {str(about.get(field))[:100]!r}, which should be "
+                f"of type {wanted.__name__}: delete the folder and make it again."
+            )
     for name in [*about["arrays"], *about.get("files", ())]:
-        if Path(name).name != name:  # a path would lead out of the folder
+        # A path would lead out of the folder.
+        if Path(name).name != name or "\0" in name or not name.strip("."):
             raise ValueError(
                 f"{folder / _ABOUT} names a file {name!r}; wanted plain names: tssbook did "
                 "not write this."
             )
+    found = about.pop("checksum", None)  # the first stores of this format have none
+    if found is not None and found != _checksum(about):
+        raise ValueError(
+            f"{folder / _ABOUT} was changed or damaged since it was written: delete the folder and "
+            "make it again."
+        )
     return about
+
+
+def _checksum(about: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
 
 def _locked(folder: Path) -> FileLock:

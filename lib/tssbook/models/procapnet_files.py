@@ -60,6 +60,18 @@ def _read_multimolecule(path: str | Path) -> dict[str, Tensor]:
     return tensors
 
 
+class _Unpacked(gzip.GzipFile):
+    """What an archive unpacks to, in bounds: a name may claim gigabytes, and zeros never end."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if (size or 0) > _LARGE or self.tell() > _LARGEST:
+            raise CheckpointError(
+                f"{self.name} unpacks to {max(size or 0, self.tell()):,} bytes or more; wanted "
+                f"members of at most {_LARGE:,}, and {_LARGEST:,} in all: get it again from ENCODE"
+            )
+        return super().read(size)
+
+
 def _require_sane(path: Path, member: tarfile.TarInfo) -> None:
     """Refuse what a tar file only claims: it would fill the memory, or never end."""
     end = member.offset_data + member.size
@@ -74,7 +86,7 @@ def _read_encode(path: Path, fold: int | None) -> tuple[dict[str, Tensor], str]:
     """Read one member. Nothing is written to disk, so it does not matter where names lead."""
     tensors, folds = None, {}
     try:
-        with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+        with _Unpacked(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
             for member in archive:
                 _require_sane(path, member)
                 match = _FOLD.search(member.name)
@@ -90,7 +102,7 @@ def _read_encode(path: Path, fold: int | None) -> tuple[dict[str, Tensor], str]:
                     tensors = read_tensors(io.BytesIO(archive.extractfile(member).read()), where)
             while stream.read(1 << 20):  # to the end, where gzip compares its checksum
                 pass
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged or cut off ({error}): get it again") from error
     if tensors is None:
         there = f"folds {', '.join(map(str, sorted(folds)))}" if folds else "no folds of ProCapNet"
