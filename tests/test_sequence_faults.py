@@ -271,3 +271,10 @@ def test_codes_above_4_are_no_n():
     assert "The codes hold 0 to 5; wanted" in message
     below = np.array([[0, -1]], dtype=np.int8)
     assert "The codes hold -1 to 0; wanted" in refusal(lambda: one_hot_codes(below))
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.array([[0.0, 1.5]]), np.array([0, 1], np.uint8), np.array([[True, False]])]
+)
+def test_codes_that_are_no_whole_numbers_or_one_row(wrong):
+    assert "wanted whole numbers (N, L)" in refusal(lambda: one_hot_codes(wrong))

@@ -147,8 +147,13 @@ def one_hot_codes(codes: np.ndarray) -> Tensor:
     Raises
     ------
     ValueError
-        A code is none of 0 to 4.
+        The codes are no whole numbers, of another shape, or one is none of 0 to 4.
     """
+    if codes.ndim != 2 or codes.dtype.kind not in "iu":
+        raise ValueError(
+            f"The codes are {codes.dtype} {codes.shape}; wanted whole numbers (N, L): for one "
+            "sequence codes[None]."
+        )
     if codes.size and not 0 <= codes.min() <= codes.max() <= len(ALPHABET):
         raise ValueError(
             f"The codes hold {codes.min()} to {codes.max()}; wanted A 0, C 1, G 2, T 3 and 4 for N "

@@ -96,7 +96,7 @@ def test_a_chromosome_that_one_file_lacks_is_zero_with_a_warning(two, tmp_path):
     with pytest.warns(UserWarning, match="0 everywhere") as told:
         read = files.read(["chr2", "chrY", "chrY"], [0, 1, 3], 2)
     assert [str(warning.message).split(" (")[0] for warning in told] == [
-        f"{path} has no chromosome 'chrY'" for path in two
+        f"{path} has no chromosome chrY" for path in two
     ]
     assert read.tolist() == [
         [[7, 8], [1, 1], [0, 0]], [[0, 0], [6, 7], [0, 0]], [[0, 0], [8, 0], [0, 0]]
@@ -152,11 +152,25 @@ def test_strands_in_the_wrong_order_by_their_signs(tmp_path):
     below = write(tmp_path / "rep1_a.bw", {"chr1": [0, -2, -1, 0]})
     above = write(tmp_path / "rep1_b.bw", {"chr1": [3, 0, 0, 4]})
     message = refusal(lambda: BigWigs([below, above]).read(["chr1"], [0], 4))
-    assert (
-        "rep1_a.bw is track 0 and below 0, and its mirror, track 1, rep1_b.bw, is above" in message
-    )
+    assert "rep1_a.bw is track 0 of 2, of the + strand by its place, and below 0" in message
     right = BigWigs([above, below]).read(["chr1"], [0], 4)
     assert right.tolist() == [[[3, 0, 0, 4], [0, 2, 1, 0]]]
+    logarithms = write(tmp_path / "rep1_c.bw", {"chr1": [-9, 0, 0, -4]})
+    assert "no logarithms" in refusal(lambda: BigWigs([below, logarithms]).read(["chr1"], [0], 4))
+
+
+def test_minus_before_plus_by_their_names(two):
+    message = refusal(lambda: BigWigs(two[::-1]))
+    assert "a.plus.bw is track 1 and a.minus.bw is track 0 of 2; wanted a.minus.bw as track 1" in (
+        message
+    )
+    assert "listed twice" in refusal(lambda: BigWigs([two[0], two[0]]))
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf")])
+def test_infinite_values(tmp_path, value):
+    path = write(tmp_path / "x.bw", {"chr1": [1, value, 3]})
+    assert f"{path} holds infinite" in refusal(lambda: BigWigs([path]).read(["chr1"], [0], 3))
 
 
 def test_a_length_without_a_base(two):

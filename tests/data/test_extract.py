@@ -135,6 +135,24 @@ def test_what_the_genome_does_not_have_is_a_reported_loss(genome, two):
     assert all(word in message for word in wanted)
 
 
+def test_swapped_strands_are_noticed_by_the_reads_at_the_start_sites(tmp_path):
+    path = tmp_path / "genome.fa"
+    path.write_text(f">chr1\n{'ACGT' * 500}\n")
+    plus, minus = np.zeros((2, 2000))
+    plus[500], minus[1500] = 90, 80
+    reads = [
+        write(tmp_path / f"{name}.bw", {"chr1": row.tolist()})
+        for name, row in (("a", plus), ("b", minus))
+    ]
+    loci = table(("chr1", 500, "+"), ("chr1", 1500, "-"))
+    extract(path, reads, loci, length=400)  # warnings are errors in these tests
+    with pytest.warns(UserWarning, match="have 0 on their own strand and 170 on the other"):
+        extract(path, reads[::-1], loci, length=400)
+    flipped = loci.assign(strand=["-", "+"])
+    with pytest.warns(UserWarning, match="those of the table, swapped"):
+        extract(path, reads, flipped, length=400)
+
+
 def test_loci_without_sequence_or_reads_are_counted(tmp_path):
     path = tmp_path / "genome.fa"
     path.write_text(f">chr1\n{'ACGT' * 5}{'N' * 20}\n")

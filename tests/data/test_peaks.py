@@ -118,3 +118,16 @@ def test_peaks_without_reads_are_refused_and_background_without_is_not(files):
     only_one = folder / "one.bed"
     only_one.write_text("chr1\t500\t600\n")
     assert len(read_peaks(folder / "genome.fa", silent, only_one, beds[1]).codes) == 2
+
+
+def test_a_mask_that_hides_everything_is_none(files):
+    folder, _ = files
+    two, beds = [folder / "plus.bw", folder / "minus.bw"], [folder / "peaks.bed"]
+    for name, values in (("k.bw", np.full(9000, 0.99)), ("few.bw", np.arange(9000) % 9 == 0)):
+        with pyBigWig.open(str(folder / name), "w") as file:
+            file.addHeader([("chr1", 9000)])
+            file.addEntries("chr1", 0, values=values.astype(float).tolist(), span=1, step=1)
+    with pytest.raises(ValueError, match=r"k.bw 0.0% of the bases are mappable"):
+        read_peaks(folder / "genome.fa", two, *beds, mappability=folder / "k.bw")
+    with pytest.warns(UserWarning, match=r"few.bw .*% of the bases are mappable"):
+        read_peaks(folder / "genome.fa", two, *beds, mappability=folder / "few.bw")

@@ -292,6 +292,15 @@ def test_max_n_refused(files, max_n):
     assert str(max_n) in refusal(lambda: load_promoters(*files.values(), length=4, max_n=max_n))
 
 
+def test_names_that_are_numbers_or_have_spaces(files):
+    genes = gene_table(("7157", 6), ("TP53", 6))
+    table = pd.DataFrame({"gene": pd.Series([7157, "TP53 "], dtype=object), "expression": [1.0, 2]})
+    assert load_promoters(files["genome.fa"], genes, table, length=4).y.tolist() == [1, 2]
+    other = pd.DataFrame({"gene": ["ENSG1"], "expression": [1.0]})
+    message = refusal(lambda: load_promoters(files["genome.fa"], genes, other, length=4))
+    assert "'7157', 'TP53' and 'ENSG1'" in message
+
+
 # --- E. coli ------------------------------------------------------------------------------------
 
 

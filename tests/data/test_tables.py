@@ -287,3 +287,11 @@ def test_no_file(tmp_path):
     for path in (tmp_path, tmp_path / "none.bed"):
         message = refusal(lambda path=path: read_bed(path), FileNotFoundError)
         assert f"no file {path}" in message
+
+
+def test_start_sites_of_a_bed_file(tmp_path):
+    path = written(tmp_path, "chr1\t3\t9\ta\t0\t+\nchr1\t3\t9\tb\t0\t-\n", "genes.bed")
+    assert read_tss(path)[["tss", "strand", "name"]].values.tolist() == [
+        [3, "+", "a"],
+        [8, "-", "b"],
+    ]

@@ -163,6 +163,20 @@ def test_layers_of_torch_are_seen(layer):
     assert found.deltas.abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("layer", [nn.ReLU, nn.SiLU])
+def test_layers_that_write_in_place(layer):
+    settings = {"head": "count", "seed": 0, "n_shuffles": 3, "device": "cpu"}
+    x, within = sequences(1, 40), layer(inplace=True)
+    found = attribute(Bent(None, within), x, **settings)
+    assert torch.equal(found.hypothetical, attribute(Bent(None, layer()), x, **settings)[1])
+    assert within.inplace
+
+
+def test_normalisations_that_depend_on_the_sequence_are_refused():
+    with pytest.raises(NotImplementedError, match=r"no rule for normalisations"):
+        attribute(Bent(None, nn.GroupNorm(1, 6)), sequences(1, 40), "count", seed=0, n_shuffles=3)
+
+
 BENDS = {
     "F.softplus": F.softplus,
     "F.silu": F.silu,

@@ -286,6 +286,17 @@ def with_optimizer(run: Run) -> Run:
     return run
 
 
+def with_gamma(run: Run, gamma: float) -> Run:
+    run.scheduler.gamma = gamma
+    return run
+
+
+def with_dropout(share: float) -> Noisy:
+    model = Noisy()
+    model.layers[3].p = share
+    return model
+
+
 class Other(Noisy):
     """Same tensors, another class."""
 
@@ -295,12 +306,29 @@ class Other(Noisy):
     [
         (Run, {"seed": 18}, "its seed is 17, not 18"),
         (lambda: with_model(Run(), Other()), {}, "its model is Noisy, not Other"),
-        (lambda: with_model(Run(), Noisy(9)), {}, "its shapes is {'layers.0.weight': (8, 4)"),
+        (
+            lambda: with_model(Run(), Noisy(9)),
+            {},
+            "'layers.0.weight': ((8, 4), 'torch.float32'), 'l",
+        ),
         (lambda: with_optimizer(Run()), {}, "its optimizer is Adam, not SGD"),
         (lambda: Run(scheduler="plateau"), {}, "its scheduler is StepLR, not ReduceLROnPlateau"),
         (lambda: Run(scheduler="none"), {}, "its scheduler is StepLR, not NoneType"),
+        (lambda: with_gamma(Run(), 0.1), {}, "'gamma': 0.5"),
+        (lambda: with_model(Run(), with_dropout(0.3)), {}, "Dropout(p=0.5"),
+        (lambda: with_model(Run(), Noisy().double()), {}, "torch.float32"),
     ],
-    ids=["seed", "model", "shapes", "optimizer", "scheduler", "no scheduler"],
+    ids=[
+        "seed",
+        "model",
+        "shapes",
+        "optimizer",
+        "scheduler",
+        "no scheduler",
+        "gamma",
+        "dropout",
+        "dtype",
+    ],
 )
 def test_state_of_another_training(state, run, options, complaint):
     other, before = run(), state.read_bytes()
@@ -321,6 +349,58 @@ def test_state_of_other_data(state, row):
     found, wanted = Run().train.about["content"], run.train.about["content"]
     complaint = f"its content of the training data is {found}, not {wanted}"
     assert complaint in refusal(lambda: run.fit(4, state))
+
+
+def test_state_of_a_loader_with_other_data(tmp_path):
+    run = Run(kind="loader")
+    run.fit(1, tmp_path / "state")
+    other = Run(kind="loader")
+    x, y = data()
+    other.train = DataLoader(TensorDataset(x, 100 + y), batch_size=16, shuffle=True)
+    assert "content of the training data" in refusal(lambda: other.fit(2, tmp_path / "state"))
+
+
+def test_state_of_a_wrapped_model_is_that_of_the_one_inside(tmp_path):
+    run = Run()
+    run.model = torch.compile(run.model, backend="eager")
+    run.fit(1, tmp_path / "state")
+    assert len(Run().fit(2, tmp_path / "state")) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({"clip_norm": -1}, "clip_norm is -1; wanted a number above 0"),
+        ({"clip_norm": 0}, "clip_norm is 0"),
+        ({"clip_norm": float("nan")}, "clip_norm is nan"),
+        ({"epochs": 1.5}, "epochs is 1.5; wanted a whole number"),
+        ({"seed": None}, "seed is None; wanted a whole number"),
+    ],
+)
+def test_numbers_that_are_none(options, wanted):
+    assert wanted in refusal(lambda: Run().fit(**{"epochs": 1} | options))
+
+
+def test_a_model_that_loses_rows():
+    run = Run()
+    run.model.forward = lambda x: run.model.layers(x)[1:]
+    run.loss_terms = lambda model, p, t: {"mse": (p - t[1:]).square()}
+    assert "(15,) for 16" in refusal(lambda: run.fit(1))
+
+
+def test_frozen_weights_lbfgs_and_batches_that_are_none():
+    run = Run()
+    run.model.requires_grad_(False)
+    assert "frozen" in refusal(lambda: run.fit(1))
+    run = Run()
+    run.optimizer, run.scheduler = torch.optim.LBFGS(run.model.parameters()), None
+    assert "LBFGS" in refusal(lambda: run.fit(1))
+    run = Run()
+    run.train = [{"x": 1}]
+    assert "a dict; wanted a tuple of tensors" in refusal(lambda: run.fit(1), TypeError)
+    run = Run()
+    run.loss_terms = lambda model, p, t: {"mse": (p - t).square(), "penalty": 0.1}
+    assert "'penalty' as a float" in refusal(lambda: run.fit(1), TypeError)
 
 
 def test_state_of_a_newer_version(state):
@@ -386,7 +466,7 @@ def test_pickle_bomb_does_not_go_off(state, tmp_path, zipped):
 
 
 def test_state_that_is_a_folder(tmp_path):
-    assert "directory" in refusal(lambda: Run().fit(1, tmp_path), OSError)
+    assert f"{tmp_path} is a folder" in refusal(lambda: Run().fit(1, tmp_path))
 
 
 # --- the data do not fit --------------------------------------------------------------------

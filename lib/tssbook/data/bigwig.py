@@ -19,6 +19,8 @@ from tssbook.sequence import require_positive
 
 __all__ = ["BigWigs"]
 
+_LARGEST = 3e38  # of float32; what is infinite comes as the largest number there is
+
 
 class BigWigs:
     """Several bigWig files that are read together.
@@ -42,8 +44,8 @@ class BigWigs:
     FileNotFoundError
         There is no such file.
     ValueError
-        ``paths`` is no list or empty, a file is no bigWig, or the files of two strands are not
-        in mirror order by their names.
+        ``paths`` is no list or empty, a file is no bigWig or listed twice, or the files of two
+        strands are not in mirror order by their names, plus before minus.
     """
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
@@ -56,6 +58,8 @@ class BigWigs:
             if not path.is_file():
                 raise FileNotFoundError(f"There is no file {path}; wanted a bigWig file.")
         _require_mirror_order([path.name for path in self.paths])
+        if twice := [path for path in self.paths if self.paths.count(path) > 1]:
+            raise ValueError(f"{twice[0]} is listed twice; wanted a file for each track.")
         try:
             self._readers = [figwig.BigWigReader(path) for path in self.paths]
         except ValueError as error:  # figwig names the file
@@ -106,11 +110,12 @@ class BigWigs:
                 chrom = next(iter(lengths))
                 raise ValueError(f"{path} has no chromosome {chrom!r}: {known(chrom, found)}.")
             for chrom, length in lengths.items():
-                if self._has(path, found, chrom) and found[chrom] != length:
+                if found.get(chrom, length) != length:
                     raise ValueError(
                         f"{path} has {found[chrom]:,} bp for {chrom}, and {where} has {length:,}; "
                         "wanted both of one assembly."
                     )
+        self._note_absent(lengths)
 
     def read(self, chroms: Sequence[str], starts: Sequence[int], length: int) -> np.ndarray:
         """Read windows of all files along the + strand.
@@ -146,7 +151,9 @@ class BigWigs:
 
         require_positive(length=length)
         chroms, starts = np.asarray(chroms, dtype=str), np.asarray(starts, dtype=np.int64)
-        held = {chrom: self._holders(chrom) for chrom in np.unique(chroms).tolist()}
+        names = np.unique(chroms).tolist()
+        self._note_absent(names)
+        held = {c: [t for t, found in enumerate(self.lengths) if c in found] for c in names}
         try:
             if all(len(tracks) == len(self) for tracks in held.values()):
                 found = figwig.read_bigwig(self._readers, chroms, starts.clip(0), length, n_jobs=-1)
@@ -184,10 +191,13 @@ class BigWigs:
 
     def _note_signs(self, tracks: np.ndarray, chroms: np.ndarray, starts: np.ndarray) -> None:
         """Refuse values of both signs in one file, and strands in the wrong order."""
-        below, above = self._below | (tracks.min((0, 2), initial=0) < 0), self._above.copy()
-        for track in np.flatnonzero(~above):
-            values = tracks[:, track]
-            above[track] = (values > 0).any() if below[track] else values.any()
+        lowest, highest = tracks.min((0, 2), initial=0), tracks.max((0, 2), initial=0)
+        for track in np.flatnonzero(np.maximum(-lowest, highest) >= _LARGEST):
+            raise ValueError(
+                f"{self.paths[track]} holds infinite values; wanted numbers of reads, or of a track"
+                " made of them: mend the file."
+            )
+        below, above = self._below | (lowest < 0), self._above | (highest > 0)
         for track in np.flatnonzero(below & above):
             values = tracks[:, track]
             other = values < 0 if self._above[track] else values > 0
@@ -198,40 +208,37 @@ class BigWigs:
                 "one sign, as reads of one strand have (a minus before all of them is welcome)."
             )
         half = len(self) // 2
-        for track in np.flatnonzero(below[:half] & above[::-1][:half]):
+        for track in np.flatnonzero(below[:half]):
             raise ValueError(
-                f"{self.paths[track].name} is track {track} and below 0, and its mirror, track "
-                f"{len(self) - 1 - track}, {self.paths[-1 - track].name}, is above it; wanted the "
-                "+ strand's tracks first, then the - strand's in the opposite order."
+                f"{self.paths[track].name} is track {track} of {len(self)}, of the + strand by its "
+                "place, and below 0; wanted numbers of reads (no logarithms), the + strand's "
+                "tracks first, then the - strand's in the opposite order."
             )
         self._below, self._above = below, above
 
-    def _holders(self, chrom: str) -> list[int]:
-        """Tracks whose files have a chromosome."""
-        files = zip(self.paths, self.lengths, strict=True)
-        return [track for track, (path, found) in enumerate(files) if self._has(path, found, chrom)]
-
-    def _has(self, path: Path, found: Mapping[str, int], chrom: str) -> bool:
-        """Whether a file has a chromosome; warn once of one that it lacks, refuse another name."""
-        if chrom in found:
-            return True
-        if other_name(chrom) in found:
-            raise ValueError(f"{path} has no chromosome {chrom!r}: {known(chrom, found)}.")
-        if (path, chrom) not in self._absent:
-            self._absent.add((path, chrom))
-            warnings.warn(
-                f"{path} has no chromosome {chrom!r} ({known(chrom, found)}): it is taken for one "
-                "without reads, and is 0 everywhere.",
-                stacklevel=4,
-            )
-        return False
+    def _note_absent(self, chroms: Iterable[str]) -> None:
+        """Warn once of chromosomes that a file lacks; refuse those that it calls otherwise."""
+        chroms = list(chroms)
+        for path, found in zip(self.paths, self.lengths, strict=True):
+            absent = [chrom for chrom in chroms if chrom not in found]
+            for chrom in absent:
+                if other_name(chrom) in found:
+                    raise ValueError(f"{path} has no chromosome {chrom!r}: {known(chrom, found)}.")
+            if new := [chrom for chrom in absent if (path, chrom) not in self._absent]:
+                self._absent |= {(path, chrom) for chrom in new}
+                warnings.warn(
+                    f"{path} has no chromosome {', '.join(new)} ({known(new[0], found)}): it is 0 "
+                    "everywhere there, as on a chromosome without reads.",
+                    stacklevel=4,
+                )
 
 
 def _require_mirror_order(names: Sequence[str]) -> None:
     for place, name in enumerate(names):
         other = name.replace("plus", "minus")
         mirror = len(names) - 1 - place
-        if other != name and other in names and names[mirror] != other:
+        if other != name and other in names and (names[mirror] != other or mirror < place):
+            mirror = max(place, mirror)
             raise ValueError(
                 f"{name} is track {place} and {other} is track {names.index(other)} of "
                 f"{len(names)}; wanted {other} as track {mirror}: the + strand's tracks, then the "

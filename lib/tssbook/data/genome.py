@@ -10,6 +10,7 @@ The TSS of a gene is its first transcribed base: ``start`` on the + strand, ``en
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -31,12 +32,18 @@ __all__ = [
     "on_genome",
     "padding",
     "read_windows",
+    "reads_at_tss",
     "require_content",
     "sequences",
+    "warn_of_strands",
     "windows",
 ]
 
 MAX_EMPTY = 0.25  # share of loci; where more have nothing to show, something is wrong
+
+
+_AT_TSS = 100  # bp to either side, where a locus should have its own strand's reads
+_MUCH = 1.5  # so much more on the other strand is no chance
 
 
 def windows(loci: Source, before: int, after: int) -> pd.DataFrame:
@@ -216,6 +223,39 @@ def require_content(lost: pd.DataFrame, faults: Mapping[str, np.ndarray], larges
         )
 
 
+def reads_at_tss(tracks: np.ndarray) -> np.ndarray:
+    """Add up what windows along their genes have near the TSS, ``(2,)``: own and other strand.
+
+    Parameters
+    ----------
+    tracks
+        ``(N, T, L)`` in mirror order; with an odd ``T`` there are no two strands, and both are 0.
+    """
+    if tracks.shape[1] % 2:
+        return np.zeros(2)
+    middle, half = tracks.shape[2] // 2, tracks.shape[1] // 2
+    near = tracks[:, :, max(middle - _AT_TSS, 0) : middle + _AT_TSS].sum((0, 2), dtype=np.float64)
+    return near.reshape(2, half).sum(1)
+
+
+def warn_of_strands(reads: np.ndarray) -> None:
+    """Warn where start sites have clearly fewer reads on their own strand than on the other.
+
+    Warns
+    -----
+    UserWarning
+        With both numbers of :func:`reads_at_tss`.
+    """
+    own, other = reads
+    if other > _MUCH * own:
+        warnings.warn(
+            f"Within {_AT_TSS} bp of their start sites the loci have {own:,.0f} on their own "
+            f"strand and {other:,.0f} on the other: are the bigWigs' strands, or those of the "
+            "table, swapped?",
+            stacklevel=3,
+        )
+
+
 # --- sequences with tracks ----------------------------------------------------------------------
 
 
@@ -291,13 +331,15 @@ def extract(
     Warns
     -----
     UserWarning
-        A blacklist seems to be the other strand's, or a bigWig lacks a chromosome.
+        A blacklist seems to be the other strand's, a bigWig lacks a chromosome, or start sites
+        have more reads on the other strand than on their own.
     """
     fasta, bigwigs = Fasta.of(fasta), BigWigs.of(bigwigs)
     around, lost = locus_windows(fasta, bigwigs, loci, length, blacklists)
     codes, tracks = read_windows(fasta, bigwigs, around, blacklists)
     faults = {"have only N": (codes > 3).all(1), "have no reads": ~tracks.any((1, 2))}
     require_content(lost, faults, max_empty)
+    warn_of_strands(reads_at_tss(tracks))
     return Loci(codes, tracks, around.reset_index(drop=True), lost)
 
 

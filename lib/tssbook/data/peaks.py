@@ -7,6 +7,7 @@ where.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from tssbook.data.tables import Source, read_bed
 
 __all__ = ["JITTER", "LENGTH", "OUTPUT", "Windows", "read_peaks"]
 
+_FEW = 0.2  # of the bases; where a mask leaves fewer, it is hardly one of mappability
 LENGTH, OUTPUT, JITTER = 2114, 1000, 200  # bp that are read, predicted, and shifted either way
 
 
@@ -94,7 +96,7 @@ def read_peaks(
     Warns
     -----
     UserWarning
-        A bigWig lacks a chromosome.
+        A bigWig lacks a chromosome, or the mask leaves less than a fifth of the bases.
     """
     if jitter < 0:
         raise ValueError(f"jitter is {jitter}; wanted 0 bp or more.")
@@ -115,8 +117,19 @@ def read_peaks(
         track = BigWigs([mappability])
         track.require({c: fasta.length(c) for c in around["chrom"].unique()}, fasta.path)
         mappable &= track.read(around["chrom"], around["start"], width)[:, 0] >= 1
+        _require_some(mappable, mappability)
     loci = around.drop(columns="blacklisted").reset_index(drop=True)
     return Windows(codes, reads, mappable, peak, loci, lost)
+
+
+def _require_some(mappable: np.ndarray, path: str | Path) -> None:
+    """Refuse a mask that hides all, and warn of one that hides nearly all."""
+    share = mappable.mean()
+    said = f"By {path} {share:.1%} of the bases are mappable (1 or more there)"
+    if share == 0:
+        raise ValueError(f"{said}; wanted some: is it a track of mappability, from 0 to 1?")
+    if share < _FEW:
+        warnings.warn(f"{said}: is it a track of mappability?", stacklevel=3)
 
 
 def _middles(intervals: Source) -> pd.DataFrame:

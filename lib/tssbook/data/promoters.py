@@ -6,6 +6,7 @@ gene and the reason.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from tssbook.data.genome import (
     sequences,
     windows,
 )
-from tssbook.data.tables import Source, read_bed, read_table
+from tssbook.data.tables import Source, as_names, read_bed, read_table
 from tssbook.sequence import one_hot_codes
 
 __all__ = ["Promoters", "ecoli_promoters", "join_expression", "load_promoters", "read_expression"]
@@ -50,7 +51,7 @@ def read_expression(source: Source) -> pd.DataFrame:
     """
     columns = ["gene", "expression"]
     table = read_table(source, columns, numbers=["expression"])
-    return table[columns].reset_index(drop=True)
+    return _named(table, "gene")[columns].reset_index(drop=True)
 
 
 def join_expression(genes: pd.DataFrame, expression: Source) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -79,7 +80,7 @@ def join_expression(genes: pd.DataFrame, expression: Source) -> tuple[pd.DataFra
     ValueError
         A column is missing, a value is no number, or no gene has an expression.
     """
-    genes = read_table(genes, ["name"]).drop_duplicates()
+    genes = _named(read_table(genes, ["name"]), "name").drop_duplicates()
     values = read_expression(expression).drop_duplicates()
     no_name, no_gene = _is_empty(genes["name"]), _is_empty(values["gene"])
     nameless = [*genes["name"][no_name], *values["gene"][no_gene]]
@@ -100,13 +101,23 @@ def join_expression(genes: pd.DataFrame, expression: Source) -> tuple[pd.DataFra
     if joined.empty:
         counts = "; ".join(f"{r}: {n}" for r, n in report["reason"].value_counts().items())
         raise ValueError(
-            f"No gene has an expression ({counts}); wanted the same names in both tables."
+            f"No gene has an expression ({counts}); wanted the same names in both tables, which "
+            f"have {_examples(genes['name'])} and {_examples(values.index)}."
         )
     return joined.assign(expression=values.loc[joined["name"]].to_numpy(np.float64)), report
 
 
+def _named(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Make text of names, without spaces around: 7157 in one table is "7157" in another."""
+    return table.assign(**{column: as_names(table[column]).where(table[column].notna())})
+
+
 def _is_empty(names: pd.Series) -> pd.Series:
     return names.isna() | (names.astype(str).str.strip() == "")
+
+
+def _examples(names: Iterable[object]) -> str:
+    return ", ".join(repr(name) for name in list(names)[:2]) or "none"
 
 
 class Promoters(NamedTuple):

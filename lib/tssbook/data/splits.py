@@ -42,19 +42,24 @@ def split_by_chromosome(chroms: Sequence[str], valid: Sequence[str], test: Seque
     TypeError
         ``valid`` or ``test`` is one string.
     ValueError
-        A name is unknown or in both lists, or a part is empty.
+        A name is missing, unknown or in both lists, or a part is empty.
     """
     chroms = np.asarray(chroms, dtype=object)
+    if pd.isna(chroms).any():
+        raise ValueError("A row has no chromosome; wanted a name for each: drop those without one.")
+    chroms = chroms.astype(str)
     names = sorted(set(chroms))
     for part, chosen in {"valid": valid, "test": test}.items():
         if isinstance(chosen, str):
             raise TypeError(f"{part} is {chosen!r}; wanted a list of names: [{chosen!r}].")
+    valid, test = list(map(str, valid)), list(map(str, test))
+    for part, chosen in {"valid": valid, "test": test}.items():
         for name in chosen:
             if name not in names:
                 raise ValueError(f"No row is on {name!r} ({part}): {known(name, names)}.")
     if both := sorted(set(valid) & set(test)):
         raise ValueError(f"{both[0]} is in valid and in test; wanted it in one of them.")
-    in_valid, in_test = np.isin(chroms, list(valid)), np.isin(chroms, list(test))
+    in_valid, in_test = np.isin(chroms, valid), np.isin(chroms, test)
     return _split(~in_valid & ~in_test, in_valid, in_test)
 
 

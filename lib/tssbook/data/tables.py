@@ -22,6 +22,7 @@ from tssbook.files import compression, kind
 __all__ = [
     "NoIntervals",
     "Source",
+    "as_names",
     "known",
     "lines",
     "other_name",
@@ -83,7 +84,8 @@ def read_tss(source: Source) -> pd.DataFrame:
     ----------
     source
         A tab-separated file with the header ``chr, TSS, strand``, in any order, or a table with
-        these columns, or with ``chrom, tss, strand``. ``TSS`` is the 0-based position of the
+        these columns, or with ``chrom, tss, strand``; or a BED file of genes, by its name
+        (``.bed``, ``.bed.gz``). ``TSS`` is the 0-based position of the
         first transcribed base (1 less than the position in a GTF file). In a table of genes
         (``chrom, start, end, strand``) it is ``start`` on the + strand and ``end - 1`` on the -.
 
@@ -98,7 +100,11 @@ def read_tss(source: Source) -> pd.DataFrame:
         A column is missing or there twice, a chromosome has no name, a position is no whole
         number of 0 or more, or a strand is neither + nor -.
     """
-    table = source if isinstance(source, pd.DataFrame) else read_table(source)
+    if isinstance(source, pd.DataFrame):
+        table = source
+    else:
+        is_bed = str(source).removesuffix(".gz").endswith(".bed")
+        table = read_bed(source) if is_bed else read_table(source)
     table = table.rename(columns={"chr": "chrom", "TSS": "tss"})
     places = ["start", "end"] if "tss" not in table and "start" in table else ["tss"]
     require(table, ["chrom", *places, "strand"], source)
@@ -262,10 +268,15 @@ def _numbered(table: pd.DataFrame, source: Source) -> pd.DataFrame:
     return table if isinstance(source, pd.DataFrame) else table.reset_index(drop=True)
 
 
+def as_names(names: pd.Series) -> pd.Series:
+    """Make text of names: 1, and 1.0 where pandas met a gap, are "1"; no spaces around."""
+    return names.astype(str).str.strip().str.replace(r"^(\d+)\.0$", r"\1", regex=True)
+
+
 def _with_names(table: pd.DataFrame, source: Source) -> pd.DataFrame:
-    """Make text of the chromosomes' names: 1, and 1.0 where pandas met a gap, are "1"."""
+    """Make text of the chromosomes' names."""
     names = table["chrom"]
-    text = names.astype(str).str.replace(r"^(\d+)\.0$", r"\1", regex=True)
+    text = as_names(names)
     _refuse(names.isna() | (text == ""), table, ["chrom"], "a name", source)
     return table.assign(chrom=text)
 

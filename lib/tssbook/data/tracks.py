@@ -19,7 +19,14 @@ from tqdm import tqdm
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.blacklists import Blacklist
 from tssbook.data.fasta import Fasta
-from tssbook.data.genome import MAX_EMPTY, locus_windows, read_windows, require_content
+from tssbook.data.genome import (
+    MAX_EMPTY,
+    locus_windows,
+    read_windows,
+    reads_at_tss,
+    require_content,
+    warn_of_strands,
+)
 from tssbook.data.store import Store, Writer, is_complete, open_store
 from tssbook.data.tables import Source
 from tssbook.files import sha256
@@ -66,7 +73,8 @@ def build_tracks(
     -------
     Store
         ``arrays["sequences"]`` ``(N, L)`` ``uint8`` codes and ``arrays["tracks"]`` ``(N, T, L)``
-        ``float32``, both along the gene, in the order of the loci.
+        ``float32``, both along the gene, in the order of the loci, in the unit of the files
+        (Chapter 3's loss wants ``log10(1 + reads)``: see `TrackBatches`).
         ``tables["loci"]``: ``chrom``, ``tss``, ``strand``, ``start``, ``end``, ``padded``
         (positions outside the chromosome) and ``blacklisted`` (positions in each list, added
         up). ``tables["lost"]``: ``row``, ``chrom``, ``tss`` and ``reason`` of each locus that the
@@ -90,6 +98,7 @@ def build_tracks(
     if is_complete(folder, made_from):
         return open_store(folder)
     shapes = {"sequences": ((length,), "uint8"), "tracks": ((len(bigwigs), length), "float32")}
+    at_tss = np.zeros(2)
     faults = {name: np.zeros(len(around), dtype=bool) for name in ("have only N", "have no reads")}
     with (
         Writer(folder, len(around), shapes, made_from) as writer,
@@ -101,10 +110,12 @@ def build_tracks(
             codes, tracks = read_windows(fasta, bigwigs, around.iloc[some], blacklists)
             faults["have only N"][some] = (codes > 3).all(1)
             faults["have no reads"][some] = ~tracks.any((1, 2))
+            at_tss += reads_at_tss(tracks)
             if new := max(len(codes) - max(writer.done - first, 0), 0):
                 writer.write(writer.done, sequences=codes[-new:], tracks=tracks[-new:])
                 bar.update(new)
         require_content(lost, faults, max_empty)
+        warn_of_strands(at_tss)
         files = pd.DataFrame({"file": [path.name for path in bigwigs.paths]})
         return writer.finish(loci=around[_LOCI], lost=lost, tracks=files)
 

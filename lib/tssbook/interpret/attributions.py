@@ -21,6 +21,8 @@ position, so both add up to the prediction minus the mean prediction of the refe
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -120,7 +122,7 @@ def attribute(
         raise ValueError(f"head is {head!r}; wanted 'profile' or 'count'.")
     require_positive(n_shuffles=n_shuffles, batch_size=batch_size)
     require_sequences(x, bases=True)
-    with with_gradients(), on_device(model, device, exact=True) as place:
+    with with_gradients(), on_device(model, device, exact=True) as place, _not_in_place(model):
         model.eval()
         parts = []
         for one in tqdm(x.split(1), disable=not progress, unit="sequence"):
@@ -128,6 +130,19 @@ def attribute(
             explained = ProfileHead(model, one) if head == "profile" else CountHead(model)
             parts.append(_explained(explained, one, seed, n_shuffles, batch_size))
     return Attributions(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+@contextmanager
+def _not_in_place(model: nn.Module) -> Iterator[None]:
+    """Let layers such as ``nn.ReLU(inplace=True)``, which hooks cannot follow, make a copy."""
+    layers = [layer for layer in model.modules() if getattr(layer, "inplace", False) is True]
+    try:
+        for layer in layers:
+            layer.inplace = False
+        yield
+    finally:
+        for layer in layers:
+            layer.inplace = True
 
 
 def _explained(
@@ -174,7 +189,8 @@ def _require_sum(
             f"these are up to {difference:.2g}; wanted at most {_OF_DIFFERENCE:.0%}. The model "
             f"does something that DeepLIFT takes for linear{_bent(head, x)}: make each "
             "activation a layer of torch.nn in __init__ (nn.SiLU() for F.silu), and a product of "
-            "activations tangermeme.deep_lift_shap.BilinearOp."
+            "activations tangermeme.deep_lift_shap.BilinearOp. There is no rule for normalisations "
+            "that depend on the sequence (all but nn.BatchNorm1d)."
         )
 
 

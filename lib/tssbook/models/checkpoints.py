@@ -218,10 +218,14 @@ def _write(model: nn.Module, files: tuple[Path, Path], about: Mapping[str, Any])
     about = ({"trained_on": trained_on} if trained_on else {}) | dict(about)
     document = {"format": _FORMAT, "model": type(model).__name__, "config": config, **about}
     document |= {"tssbook": __version__, "sha256": hashlib.sha256(content).hexdigest()}
+    for field, value in document.items():
+        try:
+            back = json.loads(json.dumps(value, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"JSON cannot hold {field} = {value!r}: {error}") from error
+        if back != value:  # a tuple would come back as a list
+            raise TypeError(f"{field} = {value!r} would come back from JSON as {back!r}")
     text = json.dumps(document, indent=1) + "\n"
-    for field, value in json.loads(text).items():
-        if value != document[field]:  # a tuple would come back as a list
-            raise TypeError(f"{field} = {document[field]!r} would come back from JSON as {value!r}")
     try:
         files[0].parent.mkdir(parents=True, exist_ok=True)
         write_whole({files[0]: content, files[1]: text.encode()})

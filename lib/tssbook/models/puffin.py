@@ -55,6 +55,7 @@ PUBLISHED_MOTIFS = (
 )  # fmt: skip
 
 _EPSILON = 1e-10
+_LARGEST = 9  # log10 of more reads at one base than any experiment has
 # What each term of the loss counts; the profile counts 1.
 _SMOOTHNESS, _COUNTS, _EFFECTS, _MOTIFS = 2e-3, 1e-3, 5e-5, 4e-5
 
@@ -239,7 +240,8 @@ def loss_terms(model: SimpleNet | Puffin, prediction: Tensor, target: Tensor) ->
     Raises
     ------
     ValueError
-        If the two shapes differ, or no position is left.
+        If the two shapes differ, no position is left, or the target is negative, not finite, or
+        above 9: counts themselves, and no logarithm.
     """
     if prediction.shape != target.shape:
         raise ValueError(
@@ -253,6 +255,11 @@ def loss_terms(model: SimpleNet | Puffin, prediction: Tensor, target: Tensor) ->
         )
     prediction, target = prediction[..., MARGIN:-MARGIN], target[..., MARGIN:-MARGIN]
     require_counts(target, "tracks", offset=MARGIN)
+    if (largest := target.max()) > _LARGEST:
+        raise ValueError(
+            f"The target holds {largest:g}, a logarithm of more reads than there are; wanted "
+            "log10(1 + count): take it in a transform of the batches."
+        )
     return {
         "profile": profile_loss(prediction, target),
         "counts": _COUNTS * count_loss(prediction / math.log(10), target),

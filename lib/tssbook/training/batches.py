@@ -168,7 +168,9 @@ class TrackBatches(Batches):
     """Batches ``(x, tracks)`` of sequences and tracks (Chapter 3, section 4).
 
     Rows of arrays on disk are read when their batch comes; nothing else is held in memory.
-    ``x`` is ``(B, 4, L)`` one-hot and ``tracks`` ``(B, T, L)``, both ``float32``.
+    ``x`` is ``(B, 4, L)`` one-hot and ``tracks`` ``(B, T, L)``, both ``float32``, in the unit of
+    the array. Chapter 3's loss wants logarithms of counts: with a store of counts,
+    ``transform=lambda _, x, reads: (x, torch.log10(1 + reads))``.
 
     Parameters
     ----------

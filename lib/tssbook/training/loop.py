@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from tssbook.models.weights import bare
 from tssbook.training.batches import epoch_seed
 from tssbook.training.prediction import on_device, weights_dtype, with_gradients
+from tssbook.training.prediction import run as run_model
 from tssbook.training.state import Run
 
 __all__ = ["TrainingDiverged", "fit"]
@@ -73,7 +74,8 @@ def fit(
     Parameters
     ----------
     model
-        Called with the first tensor of a batch.
+        Called with the first tensor of a batch; returns a tensor or several in a tuple, each
+        with one row per example.
     train, valid
         Batches, tuples ``(x, target, ...)``: :class:`tssbook.training.batches.Batches`, a
         ``DataLoader``, or anything else that can be iterated over once an epoch. If it has
@@ -120,11 +122,13 @@ def fit(
         If the loss is NaN or infinite: names the step and the batch. The model then has its
         best weights so far, or those it came with.
     TypeError
-        If ``loss_terms`` returns something else than a dict.
+        If ``loss_terms`` returns something else than a dict of tensors, the model something else
+        than tensors, or a batch is no tuple of tensors.
     ValueError
-        If ``patience`` is below 1, there are no batches, a term is named ``loss``, ``train``
-        cannot be repeated after a break, ``state`` is broken or belongs to another run, or
-        ``optimizer`` holds none of the model's weights, or these were made in inference mode.
+        If a number is out of range, there are no batches, a term is named ``loss``, an output
+        does not have one row per example, ``train`` cannot be repeated after a break, ``state``
+        is broken or belongs to another run, or ``optimizer`` holds none of the model's weights
+        or only frozen ones, or these were made in inference mode.
 
     Notes
     -----
@@ -150,8 +154,7 @@ def fit(
     ... )
     >>> save(model, "my-model", metrics={"valid": history["valid_loss"].min()})
     """
-    if patience is not None and patience < 1:
-        raise ValueError(f"patience is {patience}; wanted 1 epoch or more, or None.")
+    _require_numbers(epochs, seed, clip_norm, patience)
     _require_own(optimizer, model)
     with with_gradients(), _both_on_device(model, optimizer, device) as place:
         run = Run(model, optimizer, scheduler, state)
@@ -164,7 +167,7 @@ def fit(
                     model.train()
                     trained = _Pass("training", train, run, place)
                     for x, *target in trained:
-                        terms = loss_terms(model, model(x), *target)
+                        terms = loss_terms(model, run_model(model, x, place), *target)
                         loss = trained.add(terms)  # the sum of their means
                         optimizer.zero_grad()
                         loss.backward()
@@ -176,7 +179,7 @@ def fit(
                     validated = _Pass("validation", valid, run, place)
                     with torch.no_grad():
                         for x, *target in validated:
-                            terms = loss_terms(model, model(x), *target)
+                            terms = loss_terms(model, run_model(model, x, place), *target)
                             validated.add(terms)
                 run.trained_on = {"length": trained.length, "data": digest}
                 run.end_epoch(trained.means(), validated.means())
@@ -187,8 +190,8 @@ def fit(
             stopped = "interrupted"
         finally:
             bar.close()
-            model.load_state_dict(run.best_weights)
-    bare(model).trained_on = run.trained_on
+            run.model.load_state_dict(run.best_weights)
+    run.model.trained_on = run.trained_on
     model.eval()
     return run.history(stopped)
 
@@ -276,10 +279,25 @@ def _follow_weights(optimizer: torch.optim.Optimizer) -> None:
 
 def _placed(batch: Iterable[Tensor], device: torch.device, kind: torch.dtype) -> tuple[Tensor, ...]:
     """Put a batch on the device. The one place that decides about types."""
+    if not isinstance(batch, tuple | list) or not all(isinstance(t, Tensor) for t in batch):
+        raise TypeError(
+            f"A batch is a {type(batch).__name__}; wanted a tuple of tensors, the input first."
+        )
     x, *target = (t.clone() if t.is_inference() else t for t in batch)
     exact = torch.float64 if kind == torch.float64 else torch.float32
     target = (t.to(device, exact) if t.is_floating_point() else t.to(device) for t in target)
     return x.to(device, kind), *target
+
+
+def _require_numbers(epochs: int, seed: int, clip_norm: float | None, patience: int | None) -> None:
+    if isinstance(epochs, bool) or not isinstance(epochs, Integral) or epochs < 0:
+        raise ValueError(f"epochs is {epochs!r}; wanted a whole number of 0 or more.")
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+        raise ValueError(f"seed is {seed!r}; wanted a whole number of 0 or more.")
+    if clip_norm is not None and not (0 < clip_norm < math.inf):
+        raise ValueError(f"clip_norm is {clip_norm!r}; wanted a number above 0, or None.")
+    if patience is not None and patience < 1:
+        raise ValueError(f"patience is {patience}; wanted 1 epoch or more, or None.")
 
 
 def _require_own(optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
@@ -289,6 +307,16 @@ def _require_own(optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
         raise ValueError(
             "The optimizer holds none of the model's weights, so that none would change; wanted "
             "one made over model.parameters() after the model was made."
+        )
+    if not any(weight.requires_grad for weight in model.parameters() if id(weight) in held):
+        raise ValueError(
+            "All weights that the optimizer holds are frozen (requires_grad is False); wanted some "
+            "that may change."
+        )
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise ValueError(
+            "The optimizer is LBFGS, which wants the loss several times a step; wanted one that "
+            "takes a step for each batch, such as SGD or AdamW."
         )
     if any(weight.is_inference() for weight in model.parameters()):
         raise ValueError(
@@ -316,4 +344,7 @@ def _checked_terms(terms: Any) -> dict[str, Tensor]:
             f"loss_terms returned the terms {list(terms)}; wanted at least one, and none named "
             "loss, which is their sum."
         )
+    if other := [name for name, term in terms.items() if not isinstance(term, Tensor)]:
+        kind = type(terms[other[0]]).__name__
+        raise TypeError(f"loss_terms returned {other[0]!r} as a {kind}; wanted tensors.")
     return terms

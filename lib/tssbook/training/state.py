@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import math
+import re
 from collections.abc import Callable, Iterable
 from operator import length_hint
 from pathlib import Path
@@ -16,11 +17,18 @@ from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from tssbook.files import require_sound_zip, write_whole
-from tssbook.training.batches import qualified_name
+from tssbook.models.weights import bare
+from tssbook.training.batches import Batches, qualified_name
 
 __all__ = ["Run"]
 
 _FORMAT = 3  # of the file
+_SHOWN = 60  # letters of a setting in a message
+# What a scheduler counts, or has made of the rates by now.
+_MOVING = frozenset((
+    "_get_lr_called_within_step", "_is_initial", "_last_lr", "_step_count", "best",
+    "cooldown_counter", "last_epoch", "num_bad_epochs", "T_cur", "T_i",
+))  # fmt: skip
 
 
 class Run:
@@ -33,6 +41,8 @@ class Run:
 
     Attributes
     ----------
+    model : nn.Module
+        Without what ``torch.compile`` or data parallelism has put around it.
     rows : list of dict
         The history, one row for each finished epoch.
     step : int
@@ -53,13 +63,13 @@ class Run:
         scheduler: Any | None,
         state: str | Path | None,
     ) -> None:
-        self.model, self.optimizer, self.scheduler = model, optimizer, scheduler
+        self.model, self.optimizer, self.scheduler = bare(model), optimizer, scheduler
         self.path = None if state is None else Path(state)
         self.about: dict[str, str] = {}
         self.rows: list[dict[str, float]] = []
         self.step = 0
         self.best_epoch: int | None = None
-        self.best_weights = copy.deepcopy(model.state_dict())
+        self.best_weights = copy.deepcopy(self.model.state_dict())
         self.trained_on: dict[str, Any] = {}
 
     @property
@@ -159,6 +169,8 @@ class Run:
         self.about = self._describe(data, loss_terms, seed, clip_norm)
         if not self.path.exists():
             return
+        if self.path.is_dir():
+            raise ValueError(f"{self.path} is a folder; wanted the name of a file for the state.")
         raw = io.BytesIO(self.path.read_bytes())
         try:
             require_sound_zip(raw)
@@ -175,10 +187,11 @@ class Run:
                 f"{content.get('format', 1)}, not {_FORMAT}; delete it to start anew."
             )
         for name, value in self.about.items():
-            if about.get(name) != value:
+            if (found := about.get(name, "unknown")) != value:
+                found, value = _difference(found, value)
                 raise ValueError(
-                    f"{self.path} holds another training: its {name} is {about.get(name)}, not "
-                    f"{value}; give another file, or delete it to start anew."
+                    f"{self.path} holds another training: its {name} is {found}, not {value}; "
+                    "give another file, or delete it to start anew."
                 )
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(content["optimizer"])
@@ -196,12 +209,17 @@ class Run:
         clip_norm: float | None,
     ) -> dict[str, str]:
         """Describe what must be the same at the start of two runs for them to be one."""
-        shapes = {name: tuple(t.shape) for name, t in self.model.state_dict().items()}
+        model = self.model
+        shapes = {n: (tuple(t.shape), str(t.dtype)) for n, t in model.state_dict().items()}
+        scheduler = {} if self.scheduler is None else self.scheduler.state_dict()
         about = {
-            "model": type(self.model).__name__,
+            "model": type(model).__name__,
             "shapes": shapes,
+            # Pooling, dropout and the like leave no trace in the weights.
+            "settings": getattr(model, "config", None) or _described(model),
             "optimizer": type(self.optimizer).__name__,
             "scheduler": type(self.scheduler).__name__,
+            "scheduler settings": _lasting(scheduler),
             # As the optimizer was made; a scheduler changes the rates of its groups, not these.
             "optimizer settings": self.optimizer.defaults,
             "seed": seed,
@@ -209,13 +227,41 @@ class Run:
             "clip_norm": None if clip_norm is None else float(clip_norm),
         }
         for part, batches in zip(("training", "validation"), data, strict=True):
+            tensors = getattr(getattr(batches, "dataset", None), "tensors", None)
             found = getattr(batches, "about", None) or {
                 "class": type(batches).__name__,
                 "batch size": getattr(batches, "batch_size", None),
                 "number of batches": length_hint(batches),
+                # Of a TensorDataset; what another data set holds cannot be seen from here.
+                "content": tensors and Batches(*tensors, batch_size=1).about["content"],
             }
             about |= {f"{name} of the {part} data": value for name, value in found.items()}
         return {name: str(value) for name, value in about.items()}
+
+
+def _described(model: nn.Module) -> str:
+    """Return a model's layers with their settings, on one line and without addresses."""
+    return " ".join(re.sub(" at 0x[0-9a-f]+", "", repr(model)).split())
+
+
+def _lasting(state: Any) -> Any:
+    """Leave of a scheduler's state what does not change from step to step."""
+    if isinstance(state, list):
+        return [_lasting(part) for part in state]
+    if isinstance(state, dict):
+        return {name: _lasting(value) for name, value in state.items() if name not in _MOVING}
+    return state
+
+
+def _difference(found: str, wanted: str) -> tuple[str, str]:
+    """Cut two long texts down to where they differ."""
+    if max(len(found), len(wanted)) <= 2 * _SHOWN:
+        return found, wanted
+    pairs = enumerate(zip(found, wanted, strict=False))
+    same = next((i for i, (a, b) in pairs if a != b), min(len(found), len(wanted)))
+    start = max(same - _SHOWN // 2, 0)
+    cut = slice(start, start + 2 * _SHOWN)
+    return tuple(f"{'...' if start else ''}{text[cut]}..." for text in (found, wanted))
 
 
 def _require_repeatable(train: Iterable) -> None:
