@@ -10,6 +10,7 @@ arrays turn codes into rows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from numbers import Integral
@@ -328,8 +329,9 @@ def require_counts(
     name: str = "counts",
     rows: Tensor | None = None,
     offset: int | Tensor = 0,
+    largest: float = math.inf,
 ) -> None:
-    """Refuse numbers of reads that are negative, NaN or infinite.
+    """Refuse numbers of reads that are negative, NaN, infinite or larger than there can be.
 
     Parameters
     ----------
@@ -341,22 +343,25 @@ def require_counts(
         The numbers of the rows, where they are not 0, 1, 2, ...: ``(N,)``.
     offset
         Where the positions begin, one number or one for each row, ``(N,)``: for the message.
+    largest
+        What none may reach.
 
     Raises
     ------
     ValueError
         The message names the first wrong value and its place.
     """
-    wrong = ~((counts >= 0) & (counts < torch.inf))  # NaN is neither
+    wrong = ~((counts >= 0) & (counts < largest))  # NaN is neither
     if wrong.any():
         place = tuple(wrong.nonzero()[0].tolist())
         found = counts[place].item()
         begin = offset if isinstance(offset, int) else int(offset[place[0]])
         row = place[0] if rows is None else int(rows[place[0]])
         place = (row, *place[1:-1], place[-1] + begin) if len(place) > 1 else (row,)
+        bound = "" if largest == math.inf else f", below {largest:g}"
         raise ValueError(
-            f"The {name} hold {found:g} at {place}; wanted finite numbers of 0 or "
-            "more (of files of the - strand without their sign, with 0 for NaN)."
+            f"The {name} hold {found:g} at {place}; wanted finite numbers of 0 or more{bound} (of "
+            "files of the - strand without their sign, with 0 for NaN)."
         )
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.attack.attacks import SERVER, Attack, end, frozen, outcome, rounds, start
 from tests.attack.formats import FORMATS, Format, read_bigwigs, whole_files
 
-SECONDS = 20  # for one file; a reader that takes longer hangs
+SECONDS = 60  # for one file; a reader that takes longer hangs
 
 
 def harm_of(form: Format, folder: Path, name: str, damaged: bytes, content: dict[str, bytes],

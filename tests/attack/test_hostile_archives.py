@@ -25,7 +25,7 @@ from tests.support import Bomb
 from tssbook.data.store import Writer, open_store
 from tssbook.models.procapnet import ProCapNet
 
-SECONDS, MEGABYTES = 20, 400  # more than that for an archive of a few megabytes is harm
+SECONDS, MEGABYTES = 60, 400  # more than that for an archive of a few megabytes is harm
 NAME = f"fold_0/{ENCODE.format(0)}"
 END = bytes(1024)  # of a tar archive
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from tests.attack import subjects
-from tests.attack.attacks import SERVER, Attack, end, files_in, frozen, rounds, start
+from tests.attack.attacks import FULL, SERVER, Attack, end, files_in, frozen, rounds, start
 from tests.support import file_server
 from tests.training.training_runs import Run
 from tssbook.data.store import open_store
@@ -36,6 +36,7 @@ def kill_rounds(kind: str, work: Callable, arguments: Callable[[int], tuple], ch
             assert here.recv() == "begins"
             begin = time.monotonic()
             if seconds is None:  # the first one is not disturbed, and tells how long it takes
+                assert here.poll(600)
                 assert here.recv() == "done"
                 seconds = time.monotonic() - begin
                 assert end(child) == 0
@@ -46,6 +47,7 @@ def kill_rounds(kind: str, work: Callable, arguments: Callable[[int], tuple], ch
                 continue  # it was faster
             killed += 1
             attack.tried(check(n) or resume(n))
+        assert killed == rounds(50, 4)
 
 
 def test_training(tmp_path):
@@ -121,4 +123,5 @@ def test_download(tmp_path):
             return None if left == [subjects.NAME] else f"round {n}: left {left}"
 
         kill_rounds("fetch", subjects.get, lambda n: (tmp_path / str(n), entry), check, resume)
-        assert any("Range" in headers for _, headers in server.requests)
+        if FULL:  # of a few kills none may meet a download that has begun
+            assert any("Range" in headers for _, headers in server.requests)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from tests.data.plain_extract import plain_extract
 from tests.data.test_bigwig import write
 from tests.support import refusal
+from tssbook.data.assembly import require_content
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.blacklists import CAGE_FACTOR, Blacklist, cage_blacklists
 from tssbook.data.fasta import Fasta
@@ -133,6 +135,13 @@ def test_what_the_genome_does_not_have_is_a_reported_loss(genome, two):
     message = refusal(lambda: extract(genome, two, loci, length=4))
     wanted = ("4 loci", "2 are not in the genome", "row 1 at chrUn:4", "25%", "max_empty=0.5")
     assert all(word in message for word in wanted)
+
+
+@pytest.mark.parametrize(("n", "empty"), [(100, 29), (100, 57), (50, 29), (7, 2)])
+def test_the_share_that_is_advised_lets_them_pass(n, empty):
+    faults, lost = {"have no reads": np.arange(n) < empty}, pd.DataFrame({"row": []})
+    advised = re.search(r"max_empty=([0-9.]+) ", refusal(lambda: require_content(lost, faults, 0)))
+    require_content(lost, faults, float(advised[1]))
 
 
 def test_swapped_strands_are_noticed_by_the_reads_at_the_start_sites(tmp_path):

@@ -93,7 +93,7 @@ def test_windows_say_where_they_lie_and_what_was_lost(files):
     two = [folder / "plus.bw", folder / "minus.bw"]
     (folder / "some.bed").write_text("chrUn\t1\t5\nchr1\t3000\t3101\nchr1\t500\t600\n")
     found = read_peaks(
-        folder / "genome.fa", two, folder / "some.bed", folder / "background.bed"
+        folder / "genome.fa", two, folder / "some.bed", folder / "background.bed", max_empty=0.5
     )  # fmt: skip
     assert found.peak.tolist() == [True, True, False]
     assert found.loci[["chrom", "tss"]].values.tolist() == [
@@ -112,9 +112,13 @@ def test_peaks_without_reads_are_refused_and_background_without_is_not(files):
             file.addHeader([("chr1", 9000)])
             file.addEntries("chr1", [300], values=[1.0], span=1)
     beds = [folder / "peaks.bed", folder / "background.bed"]
-    with pytest.raises(ValueError, match=r"1 are empty .*1 have no reads.*max_empty=0.34"):
+    with pytest.raises(ValueError, match=r"1 are empty .*1 have no reads.*max_empty=0.5"):
         read_peaks(folder / "genome.fa", silent, *beds)
-    assert len(read_peaks(folder / "genome.fa", silent, *beds, max_empty=0.34).codes) == 3
+    assert len(read_peaks(folder / "genome.fa", silent, *beds, max_empty=0.5).codes) == 3
+    many = folder / "many.bed"  # however much background there is
+    many.write_text("".join(f"chr1\t{at}\t{at + 1}\n" for at in range(5000, 6000, 25)))
+    with pytest.raises(ValueError, match="2 loci 1 are empty"):
+        read_peaks(folder / "genome.fa", silent, beds[0], many)
     only_one = folder / "one.bed"
     only_one.write_text("chr1\t500\t600\n")
     assert len(read_peaks(folder / "genome.fa", silent, only_one, beds[1]).codes) == 2
@@ -131,3 +135,17 @@ def test_a_mask_that_hides_everything_is_none(files):
         read_peaks(folder / "genome.fa", two, *beds, mappability=folder / "k.bw")
     with pytest.warns(UserWarning, match=r"few.bw .*% of the bases are mappable"):
         read_peaks(folder / "genome.fa", two, *beds, mappability=folder / "few.bw")
+
+
+def test_mappability_of_some_chromosomes_only(files):
+    folder, letters = files
+    (folder / "two.fa").write_text(f">chr1\n{letters}\n>chr2\n{letters}\n")
+    two = [folder / "both.plus.bw", folder / "both.minus.bw"]
+    for path in two:
+        with pyBigWig.open(str(path), "w") as file:
+            file.addHeader([("chr1", 9000), ("chr2", 9000)])
+            for chrom in ("chr1", "chr2"):
+                file.addEntries(chrom, [3050], values=[1.0], span=1)
+    (folder / "both.bed").write_text("chr1\t3000\t3101\nchr2\t3000\t3101\n")
+    with pytest.raises(ValueError, match=r"k36.bw says nothing of chr2"):
+        read_peaks(folder / "two.fa", two, folder / "both.bed", mappability=folder / "k36.bw")

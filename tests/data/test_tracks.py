@@ -161,7 +161,16 @@ def test_a_build_of_another_assembly_is_refused_and_can_go_on(files, tmp_path):
     files["loci"] = pd.concat([files["loci"], unknown], ignore_index=True)
     with pytest.raises(ValueError, match=r"20 are not in the genome, the first is row 23"):
         build_tracks(tmp_path / "made", **files)
+    assert not (tmp_path / "made").exists()  # refused before anything is read
     store = build_tracks(tmp_path / "made", **files, max_empty=0.5)
     assert len(store.arrays["tracks"]) == N
     assert store.tables["lost"]["row"].tolist() == list(range(N, N + 20))
     assert store.made_from["assembly"]["chr1"] == 500
+
+
+def test_a_store_without_losses_is_not_that_of_a_table_with_losses(files, tmp_path):
+    build_tracks(tmp_path / "made", **files)
+    unknown = files["loci"].assign(chrom="chrUn").iloc[:2]
+    files["loci"] = pd.concat([files["loci"], unknown], ignore_index=True)
+    with pytest.raises(FileExistsError, match="whose lost is"):
+        build_tracks(tmp_path / "made", **files)

@@ -349,6 +349,11 @@ def test_tensors_of_another_training(path, tmp_path):
         (b'{"format": 1}', "model = None, .*str"),
         (b'{"format": 1, "model": 5}', "model = 5, .*str"),
         (b'{"format": 1, "model": "Tiny", "config": []}', r"config = \[\], .*dict"),
+        (
+            b'{"format": 1, "model": "Tiny", "config": {}, "tssbook": "0", "sha256": "0", '
+            b'"trained_on": null}',
+            "trained_on = None, .*dict",
+        ),
         (b'{"format": 2, "tssbook": "9.1.0"}', "format 2, .*9.1.0; .*format 1: upgrade"),
     ],
     ids=lambda value: str(value)[:40],

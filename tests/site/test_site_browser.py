@@ -56,15 +56,18 @@ LIGHT_BACKGROUNDS = """() => [...document.querySelectorAll("body, body *")].filt
 # What reaches over the window's right edge: the page itself, or parts without a box to scroll in;
 # with all that a reader can unfold unfolded.
 OVERFLOW = """() => {
-  for (const hidden of document.querySelectorAll("main details")) hidden.open = true;
+  const folded = [...document.querySelectorAll("main details:not([open])")];
+  for (const box of folded) box.open = true;
   const ARTICLE = "main article *, main#quarto-document-content *";
   const scrolls = e => e !== document.body && e !== document.documentElement
     && ["auto", "scroll"].includes(getComputedStyle(e).overflowX);
   const boxed = e => e && (scrolls(e) || boxed(e.parentElement));
-  return [document.documentElement, ...document.querySelectorAll(ARTICLE)].filter(e =>
+  const found = [document.documentElement, ...document.querySelectorAll(ARTICLE)].filter(e =>
     (e === document.documentElement ? e.scrollWidth : e.getBoundingClientRect().right)
       > innerWidth + 1 && e.checkVisibility() && !boxed(e.parentElement)
   ).map(e => e.outerHTML.slice(0, 120));
+  for (const box of folded) box.open = false;
+  return found;
 }"""
 
 

@@ -128,7 +128,7 @@ def test_heads_come_back_as_a_tuple(container, batch_size):
     [
         (lambda x: x[1:], "(2, 4, 5) for 3 sequences"),
         (lambda x: (x, x.sum((1, 2))[:2]), "(2,) for 3 sequences"),
-        (lambda x: x.sum(), "() for 3 sequences"),
+        (lambda x: x.sum(), "one number for 3 sequences"),
     ],
 )
 def test_rows_that_get_lost(answer, found):

@@ -229,7 +229,7 @@ class BigWigs:
                 warnings.warn(
                     f"{path} has no chromosome {', '.join(new)} ({known(new[0], found)}): it is 0 "
                     "everywhere there, as on a chromosome without reads.",
-                    stacklevel=4,
+                    stacklevel=3,
                 )
 
 

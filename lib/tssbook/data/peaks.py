@@ -15,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tssbook.data.assembly import MAX_EMPTY, require_content
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.fasta import Fasta
-from tssbook.data.genome import MAX_EMPTY, locus_windows, read_windows, require_content
+from tssbook.data.genome import locus_windows, read_windows
 from tssbook.data.tables import Source, read_bed
 
 __all__ = ["JITTER", "LENGTH", "OUTPUT", "Windows", "read_peaks"]
@@ -108,14 +109,20 @@ def read_peaks(
     around, lost = locus_windows(fasta, bigwigs, places, width)
     peak = around.index.to_numpy() < len(parts[0])
     codes, reads = read_windows(fasta, bigwigs, around)
-    faults = {"have only N": (codes > 3).all(1), "have no reads": peak & ~reads.any((1, 2))}
-    require_content(lost, faults, max_empty)
+    require_content(lost, {"have only N": (codes > 3).all(1)}, max_empty)
     if not peak.any():
         raise ValueError(f"No peak lies in {fasta.path}; wanted both of one assembly.")
+    peaks_lost = lost[lost["row"] < len(parts[0])]
+    require_content(peaks_lost, {"have no reads": ~reads[peak].any((1, 2))}, max_empty)
     mappable = codes < 4
     if mappability is not None:
-        track = BigWigs([mappability])
-        track.require({c: fasta.length(c) for c in around["chrom"].unique()}, fasta.path)
+        track, chroms = BigWigs([mappability]), around["chrom"].unique()
+        if absent := [chrom for chrom in chroms if chrom not in track.lengths[0]]:
+            raise ValueError(
+                f"{mappability} says nothing of {', '.join(absent)}, and would mask all of it; "
+                "wanted mappability of every chromosome that has peaks."
+            )
+        track.require({c: fasta.length(c) for c in chroms}, fasta.path)
         mappable &= track.read(around["chrom"], around["start"], width)[:, 0] >= 1
         _require_some(mappable, mappability)
     loci = around.drop(columns="blacklisted").reset_index(drop=True)

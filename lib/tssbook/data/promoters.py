@@ -15,16 +15,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from tssbook.data.assembly import MAX_EMPTY, on_genome, require_content
 from tssbook.data.download import fetch
 from tssbook.data.fasta import Fasta
-from tssbook.data.genome import (
-    MAX_EMPTY,
-    on_genome,
-    padding,
-    require_content,
-    sequences,
-    windows,
-)
+from tssbook.data.genome import padding, sequences, windows
 from tssbook.data.tables import Source, as_names, read_bed, read_table
 from tssbook.sequence import one_hot_codes
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tssbook.data.tables import known
+from tssbook.data.tables import as_names, known
 
 __all__ = ["Split", "split_at_random", "split_by_block", "split_by_chromosome"]
 
@@ -47,7 +47,7 @@ def split_by_chromosome(chroms: Sequence[str], valid: Sequence[str], test: Seque
     chroms = np.asarray(chroms, dtype=object)
     if pd.isna(chroms).any():
         raise ValueError("A row has no chromosome; wanted a name for each: drop those without one.")
-    chroms = chroms.astype(str)
+    chroms = as_names(pd.Series(chroms)).to_numpy(dtype=object)
     names = sorted(set(chroms))
     for part, chosen in {"valid": valid, "test": test}.items():
         if isinstance(chosen, str):

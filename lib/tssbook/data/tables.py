@@ -11,6 +11,7 @@ import codecs
 import gzip
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -206,7 +207,7 @@ def lines(path: str | Path) -> Iterator[tuple[int, str]]:
             raise ValueError(f"{path} is {found}; wanted a table as text, or compressed with gzip.")
     with (gzip.open if compression(path) else open)(path, "rb") as file:
         try:
-            for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):
+            for number, line in enumerate(iter(partial(file.readline, _LONGEST_LINE), b""), 1):
                 if len(line) == _LONGEST_LINE:
                     raise ValueError(
                         f"Line {number} of {path} is longer than {_LONGEST_LINE:,} bytes; wanted a "

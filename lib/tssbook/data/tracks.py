@@ -16,17 +16,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from tssbook.data.assembly import MAX_EMPTY, reads_at_tss, require_content, warn_of_strands
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.blacklists import Blacklist
 from tssbook.data.fasta import Fasta
-from tssbook.data.genome import (
-    MAX_EMPTY,
-    locus_windows,
-    read_windows,
-    reads_at_tss,
-    require_content,
-    warn_of_strands,
-)
+from tssbook.data.genome import locus_windows, read_windows
 from tssbook.data.store import Store, Writer, is_complete, open_store
 from tssbook.data.tables import Source
 from tssbook.files import sha256
@@ -94,12 +88,13 @@ def build_tracks(
     """
     fasta, bigwigs = Fasta.of(fasta), BigWigs.of(bigwigs)
     around, lost = locus_windows(fasta, bigwigs, loci, length, blacklists)
-    made_from = _description(fasta, bigwigs, around, length, blacklists)
+    made_from = _description(fasta, bigwigs, around, lost, length, blacklists)
     if is_complete(folder, made_from):
         return open_store(folder)
+    faults = {name: np.zeros(len(around), dtype=bool) for name in ("have only N", "have no reads")}
+    require_content(lost, faults, max_empty)  # what can be known before all is read
     shapes = {"sequences": ((length,), "uint8"), "tracks": ((len(bigwigs), length), "float32")}
     at_tss = np.zeros(2)
-    faults = {name: np.zeros(len(around), dtype=bool) for name in ("have only N", "have no reads")}
     with (
         Writer(folder, len(around), shapes, made_from) as writer,
         tqdm(total=len(around), initial=writer.done, unit=" loci", disable=not progress) as bar,
@@ -124,6 +119,7 @@ def _description(
     fasta: Fasta,
     bigwigs: BigWigs,
     around: pd.DataFrame,
+    lost: pd.DataFrame,
     length: int,
     blacklists: Sequence[Blacklist],
 ) -> dict[str, object]:
@@ -135,6 +131,7 @@ def _description(
         "fasta": [fasta.path.name, sha256(fasta.path)],
         "bigwigs": [[path.name, sha256(path)] for path in bigwigs.paths],
         "loci": _digest(around[["chrom", "start", "end", "strand"]]),
+        "lost": _digest(lost),
         "blacklists": [
             [_digest(b.intervals), b.tracks, b.replace_by, b.factor] for b in blacklists
         ],

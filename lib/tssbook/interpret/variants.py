@@ -155,7 +155,7 @@ def _length(model: nn.Module, length: int | None) -> int:
     if length is not None and trained is not None and length != trained:
         raise ValueError(
             f"length is {length}, and the model was trained on sequences of {trained} bases, to "
-            "which its counts belong; wanted the same."
+            "which its counts belong; wanted the same (model.trained_on = {} forgets them)."
         )
     return (trained or _LENGTH) if length is None else length
 

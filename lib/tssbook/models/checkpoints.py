@@ -248,8 +248,8 @@ def _read(description: Path) -> dict[str, Any]:
             f"{about.get('tssbook', 'unknown')}; this is tssbook {__version__}, which reads "
             f"format {_FORMAT}: upgrade tssbook"
         )
-    for field, kind in _OURS.items():
-        if not isinstance(about.get(field), kind):
+    for field, kind in {**_OURS, "trained_on": dict}.items():
+        if not isinstance(about.get(field, {} if field == "trained_on" else None), kind):
             raise CheckpointError(
                 f"{description} has {field} = {about.get(field)!r}, which should be of type "
                 f"{kind.__name__}: get it again"

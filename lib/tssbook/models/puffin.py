@@ -254,12 +254,7 @@ def loss_terms(model: SimpleNet | Puffin, prediction: Tensor, target: Tensor) ->
             f"do not count; wanted at least {2 * MARGIN + 1}."
         )
     prediction, target = prediction[..., MARGIN:-MARGIN], target[..., MARGIN:-MARGIN]
-    require_counts(target, "tracks", offset=MARGIN)
-    if (largest := target.max()) > _LARGEST:
-        raise ValueError(
-            f"The target holds {largest:g}, a logarithm of more reads than there are; wanted "
-            "log10(1 + count): take it in a transform of the batches."
-        )
+    require_counts(target, "tracks, wanted as log10(1 + count),", offset=MARGIN, largest=_LARGEST)
     return {
         "profile": profile_loss(prediction, target),
         "counts": _COUNTS * count_loss(prediction / math.log(10), target),

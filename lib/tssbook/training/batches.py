@@ -20,7 +20,15 @@ from torch import Tensor
 from tssbook.data.peaks import JITTER, LENGTH, OUTPUT, Windows
 from tssbook.sequence import one_hot_codes, require_codes, require_counts, require_positive
 
-__all__ = ["Batches", "TrackBatches", "WindowBatches", "epoch_seed", "flip_half", "qualified_name"]
+__all__ = [
+    "Batches",
+    "TrackBatches",
+    "WindowBatches",
+    "epoch_seed",
+    "fingerprint",
+    "flip_half",
+    "qualified_name",
+]
 
 Rows = Sequence[int] | np.ndarray | Tensor
 Transform = Callable[..., tuple[Tensor, ...]]
@@ -101,8 +109,8 @@ class Batches:
     def about(self) -> dict[str, Any]:
         """What makes these batches what they are; two trainings on the same have the same.
 
-        The content is a digest of row numbers, types, shapes, and all that the rows hold, about a
-        second for a gigabyte. The length is that of the sequences.
+        The content is a digest of row numbers, types, shapes, and all that the rows hold (see
+        `fingerprint`). The length is that of the sequences.
         """
         return {
             "class": qualified_name(type(self)),
@@ -111,16 +119,8 @@ class Batches:
             "number of rows": self.n_rows,
             "transform": None if self.transform is None else qualified_name(self.transform),
             "length": self.tensors[0].shape[-1] if self.tensors[0].ndim > 1 else None,
-            "content": self._digest(),
+            "content": fingerprint(self.tensors, self.rows),
         }
-
-    def _digest(self) -> str:
-        digest = hashlib.sha256(self.rows.numpy().tobytes())
-        for part in self.tensors:
-            digest.update(f"{part.dtype} {tuple(part.shape)}".encode())
-            for rows in self.rows.split(max(1, _GATHERED_BYTES // max(1, part[0].nbytes))):
-                digest.update(_bytes_of(part, rows))
-        return digest.hexdigest()[:16]
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose draws the next iteration has."""
@@ -371,6 +371,25 @@ def epoch_seed(seed: int, epoch: int) -> int:
     if seed < 0:
         raise ValueError(f"The seed is {seed}; wanted 0 or more.")
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def fingerprint(parts: Sequence[Tensor | np.ndarray], rows: Tensor | None = None) -> str:
+    """Return a digest of all that rows hold, and of their numbers: 2 to 3 seconds a gigabyte.
+
+    Parameters
+    ----------
+    parts
+        Each ``(N, ...)``.
+    rows
+        Which rows, ``(n,)`` int64; None takes all.
+    """
+    rows = torch.arange(len(parts[0])) if rows is None else rows
+    digest = hashlib.sha256(rows.numpy().tobytes())
+    for part in parts:
+        digest.update(f"{part.dtype} {tuple(part.shape)}".encode())
+        for some in rows.split(max(1, _GATHERED_BYTES // max(1, part[0].nbytes))):
+            digest.update(_bytes_of(part, some))
+    return digest.hexdigest()[:16]
 
 
 def qualified_name(thing: Any) -> str:

@@ -19,9 +19,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from tssbook.training.batches import epoch_seed
-from tssbook.training.prediction import on_device, weights_dtype, with_gradients
-from tssbook.training.prediction import run as run_model
+from tssbook.training.batches import Batches, epoch_seed
+from tssbook.training.prediction import (
+    on_device,
+    require_rows,
+    weights_dtype,
+    with_gradients,
+)
 from tssbook.training.state import Run
 
 __all__ = ["TrainingDiverged", "fit"]
@@ -74,8 +78,8 @@ def fit(
     Parameters
     ----------
     model
-        Called with the first tensor of a batch; returns a tensor or several in a tuple, each
-        with one row per example.
+        Called with the first tensor of a batch. Tensors that it returns, alone or in a tuple,
+        have one row per example; anything else is left to ``loss_terms``.
     train, valid
         Batches, tuples ``(x, target, ...)``: :class:`tssbook.training.batches.Batches`, a
         ``DataLoader``, or anything else that can be iterated over once an epoch. If it has
@@ -122,8 +126,8 @@ def fit(
         If the loss is NaN or infinite: names the step and the batch. The model then has its
         best weights so far, or those it came with.
     TypeError
-        If ``loss_terms`` returns something else than a dict of tensors, the model something else
-        than tensors, or a batch is no tuple of tensors.
+        If ``loss_terms`` returns something else than a dict of tensors, or a batch is no tuple of
+        tensors.
     ValueError
         If a number is out of range, there are no batches, a term is named ``loss``, an output
         does not have one row per example, ``train`` cannot be repeated after a break, ``state``
@@ -159,15 +163,15 @@ def fit(
     with with_gradients(), _both_on_device(model, optimizer, device) as place:
         run = Run(model, optimizer, scheduler, state)
         run.resume((train, valid), loss_terms, seed=seed, clip_norm=clip_norm)
-        digest = getattr(train, "about", {}).get("content")
         bar = tqdm(total=epochs, initial=run.epoch, disable=not progress, unit="epoch")
         try:
+            digest = _digest(train, run.about)
             while run.epoch < epochs and not run.is_out_of(patience):
                 with _random_numbers_of(seed, run.epoch):
                     model.train()
-                    trained = _Pass("training", train, run, place)
+                    trained = _Pass("training", train, model, run, place)
                     for x, *target in trained:
-                        terms = loss_terms(model, run_model(model, x, place), *target)
+                        terms = loss_terms(model, trained.predict(x), *target)
                         loss = trained.add(terms)  # the sum of their means
                         optimizer.zero_grad()
                         loss.backward()
@@ -176,10 +180,10 @@ def fit(
                         optimizer.step()
                         run.step += 1
                     model.eval()
-                    validated = _Pass("validation", valid, run, place)
+                    validated = _Pass("validation", valid, model, run, place)
                     with torch.no_grad():
                         for x, *target in validated:
-                            terms = loss_terms(model, run_model(model, x, place), *target)
+                            terms = loss_terms(model, validated.predict(x), *target)
                             validated.add(terms)
                 run.trained_on = {"length": trained.length, "data": digest}
                 run.end_epoch(trained.means(), validated.means())
@@ -191,7 +195,7 @@ def fit(
         finally:
             bar.close()
             run.model.load_state_dict(run.best_weights)
-    run.model.trained_on = run.trained_on
+            run.model.trained_on = run.trained_on
     model.eval()
     return run.history(stopped)
 
@@ -199,8 +203,10 @@ def fit(
 class _Pass:
     """One pass over batches: puts them on the device, and adds up their losses."""
 
-    def __init__(self, name: str, source: Iterable, run: Run, device: torch.device) -> None:
-        self.name, self.source, self.run, self.device = name, source, run, device
+    def __init__(
+        self, name: str, source: Iterable, model: nn.Module, run: Run, device: torch.device
+    ) -> None:
+        self.name, self.source, self.model, self.run, self.device = name, source, model, run, device
         self.kind = weights_dtype(run.model)
         self.sums: dict[str, float] = {}
         self.n_examples = 0
@@ -210,13 +216,20 @@ class _Pass:
             self.source.set_epoch(self.run.epoch)
         for number, batch in enumerate(self.source):
             self.number, self.batch = number, _placed(batch, self.device, self.kind)
-            self.length = self.batch[0].shape[-1]
+            x = self.batch[0]
+            self.length = x.shape[-1] if x.ndim > 1 else None
             yield self.batch
         if self.n_examples == 0:
             raise ValueError(
                 f"The {self.name} data gave no batch in epoch {self.run.epoch}; wanted at least "
                 "one (a generator is used up after the first epoch: pass a list)."
             )
+
+    def predict(self, x: Tensor) -> Any:
+        """Return what the model answers; refuse an answer that has lost rows."""
+        prediction = self.model(x)
+        require_rows(prediction, len(x))
+        return prediction
 
     def add(self, terms: dict[str, Tensor]) -> Tensor:
         """Return the loss, the sum of the terms' means; refuse one that is no number."""
@@ -287,6 +300,13 @@ def _placed(batch: Iterable[Tensor], device: torch.device, kind: torch.dtype) ->
     exact = torch.float64 if kind == torch.float64 else torch.float32
     target = (t.to(device, exact) if t.is_floating_point() else t.to(device) for t in target)
     return x.to(device, kind), *target
+
+
+def _digest(train: Iterable, about: dict[str, str]) -> str | None:
+    """Return the digest of the training data, computed anew where no state has asked for it."""
+    if not isinstance(train, Batches):
+        return None
+    return about.get("content of the training data") or train.about["content"]
 
 
 def _require_numbers(epochs: int, seed: int, clip_norm: float | None, patience: int | None) -> None:

@@ -12,7 +12,15 @@ from tqdm import tqdm
 from tssbook.sequence import require_positive, require_sequences
 from tssbook.training.memory import keep_memory
 
-__all__ = ["on_device", "predict", "resolve_device", "run", "weights_dtype", "with_gradients"]
+__all__ = [
+    "on_device",
+    "predict",
+    "require_rows",
+    "resolve_device",
+    "run",
+    "weights_dtype",
+    "with_gradients",
+]
 
 
 @torch.no_grad()
@@ -88,12 +96,28 @@ def run(model: nn.Module, x: Tensor, place: torch.device) -> Tensor | tuple[Tens
             raise TypeError(
                 f"The model returns a {type(part).__name__}; wanted a tensor or a tuple of tensors."
             )
-        if part.ndim == 0 or len(part) != len(x):
+        if part.ndim == 0:
             raise ValueError(
-                f"The model returns {tuple(part.shape)} for {len(x)} sequences; wanted one row "
-                "per sequence."
+                f"The model returns one number for {len(x)} sequences; wanted one row per sequence."
             )
+    require_rows(output, len(x))
     return output
+
+
+def require_rows(output: object, n: int) -> None:
+    """Refuse tensors, alone or in a tuple, with other than ``n`` rows; others are not looked at.
+
+    Raises
+    ------
+    ValueError
+        The message names the shape.
+    """
+    for part in output if isinstance(output, tuple | list) else (output,):
+        if isinstance(part, Tensor) and part.ndim and len(part) != n:
+            raise ValueError(
+                f"The model returns {tuple(part.shape)} for {n} sequences; wanted one row per "
+                "sequence."
+            )
 
 
 def weights_dtype(model: nn.Module) -> torch.dtype:

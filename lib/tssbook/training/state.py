@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from tssbook.files import require_sound_zip, write_whole
 from tssbook.models.weights import bare
-from tssbook.training.batches import Batches, qualified_name
+from tssbook.training.batches import fingerprint, qualified_name
 
 __all__ = ["Run"]
 
@@ -70,7 +70,7 @@ class Run:
         self.step = 0
         self.best_epoch: int | None = None
         self.best_weights = copy.deepcopy(self.model.state_dict())
-        self.trained_on: dict[str, Any] = {}
+        self.trained_on: dict[str, Any] = dict(getattr(self.model, "trained_on", {}))
 
     @property
     def epoch(self) -> int:
@@ -216,7 +216,7 @@ class Run:
             "model": type(model).__name__,
             "shapes": shapes,
             # Pooling, dropout and the like leave no trace in the weights.
-            "settings": getattr(model, "config", None) or _described(model),
+            "settings": getattr(model, "config", None) or repr(model),
             "optimizer": type(self.optimizer).__name__,
             "scheduler": type(self.scheduler).__name__,
             "scheduler settings": _lasting(scheduler),
@@ -233,15 +233,15 @@ class Run:
                 "batch size": getattr(batches, "batch_size", None),
                 "number of batches": length_hint(batches),
                 # Of a TensorDataset; what another data set holds cannot be seen from here.
-                "content": tensors and Batches(*tensors, batch_size=1).about["content"],
+                "content": tensors and fingerprint(tensors),
             }
             about |= {f"{name} of the {part} data": value for name, value in found.items()}
-        return {name: str(value) for name, value in about.items()}
+        return {name: _stable(value) for name, value in about.items()}
 
 
-def _described(model: nn.Module) -> str:
-    """Return a model's layers with their settings, on one line and without addresses."""
-    return " ".join(re.sub(" at 0x[0-9a-f]+", "", repr(model)).split())
+def _stable(value: object) -> str:
+    """Write a value on one line, without addresses, which differ from process to process."""
+    return " ".join(re.sub(" at 0x[0-9a-f]+", "", str(value)).split())
 
 
 def _lasting(state: Any) -> Any:
