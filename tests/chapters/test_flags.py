@@ -38,6 +38,7 @@ BRANCHES = {
         "trunk ecoli-data ecoli-predictions"
     ),
     ("02", "LARGE"): "files load-promoters noise splits large",
+    ("03", "LOGARITHMS"): "recipe",  # with BUILD_DATASET
     ("03", "BUILD_DATASET"): (
         "files own-data roughness recipe terms start trained joined curves"
     ),
