@@ -444,7 +444,7 @@ class Returns(nn.Module):
         ((torch.zeros(5042), 1), "returns a int; wanted a tensor"),
         (None, "returns a NoneType; wanted a tensor"),
         (np.zeros(5042), "returns a ndarray; wanted a tensor"),
-        (torch.tensor(1.0), "returns () for 5042 sequences"),
+        (torch.tensor(1.0), "returns one number for 5042 sequences"),
         (torch.zeros(5042, dtype=torch.int64), "wanted below 0.01; "),
         (torch.full((5042,), 15.5, dtype=torch.float16, requires_grad=True), "wanted below 0.01; "),
     ],

@@ -55,7 +55,7 @@ PUBLISHED_MOTIFS = (
 )  # fmt: skip
 
 _EPSILON = 1e-10
-_LARGEST = 9  # log10 of more reads at one base than any experiment has
+_LARGEST = 10  # log10 of more reads at one base than any experiment has
 # What each term of the loss counts; the profile counts 1.
 _SMOOTHNESS, _COUNTS, _EFFECTS, _MOTIFS = 2e-3, 1e-3, 5e-5, 4e-5
 
@@ -241,7 +241,7 @@ def loss_terms(model: SimpleNet | Puffin, prediction: Tensor, target: Tensor) ->
     ------
     ValueError
         If the two shapes differ, no position is left, or the target is negative, not finite, or
-        above 9: counts themselves, and no logarithm.
+        10 or more: counts themselves, and no logarithm.
     """
     if prediction.shape != target.shape:
         raise ValueError(
