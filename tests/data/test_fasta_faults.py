@@ -175,3 +175,14 @@ def test_block_that_was_damaged_later(tmp_path):
     path.write_bytes(bytes(content[:wrong]) + bytes(20) + bytes(content[wrong + 20 :]))
     fasta = Fasta(path)
     assert "get the file again" in refusal(lambda: fasta.codes(["a"], [0], 280))
+
+
+@pytest.mark.parametrize("chrom", [1, 2.5, float("nan"), None])
+def test_names_that_are_no_text(tmp_path, chrom):
+    (tmp_path / "genome.fa").write_text(">1\nGATTACA\n")
+    fasta = Fasta(tmp_path / "genome.fa")
+    if chrom == 1:
+        assert fasta.codes([chrom], [0], 3).tolist() == [[2, 0, 3]]
+    else:
+        assert f"no chromosome '{chrom}'" in refusal(lambda: fasta.codes([chrom], [0], 3))
+        assert f"no chromosome '{chrom}'" in refusal(lambda: fasta.length(chrom))

@@ -177,6 +177,13 @@ def test_normalisations_that_depend_on_the_sequence_are_refused():
         attribute(Bent(None, nn.GroupNorm(1, 6)), sequences(1, 40), "count", seed=0, n_shuffles=3)
 
 
+@pytest.mark.parametrize("word", ["A", "AC"])
+def test_sequences_that_shuffling_does_not_change(word):
+    x = one_hot([word * (140 // len(word))]).float()
+    with pytest.raises(ValueError, match="Every shuffle"):
+        attribute(small(), x, "count", seed=0, n_shuffles=3)
+
+
 BENDS = {
     "F.softplus": F.softplus,
     "F.silu": F.silu,

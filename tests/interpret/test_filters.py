@@ -85,6 +85,16 @@ def test_sites_of_both_strands():
     assert not torch.equal(site_frequencies(weight, x, 7), weight)
 
 
+def test_sites_of_one_strand():
+    """ATC is GAT on the other strand, which a filter that reads one strand does not see."""
+    x = one_hot(["CCGATCCC", "GATCCCCC", "GGATCCCG"])
+    weight = one_hot(["GAT"])
+    assert torch.equal(site_frequencies(weight, x, 3, both_strands=False), weight)
+    assert not torch.equal(site_frequencies(weight, x, 4, both_strands=False), weight)
+    with pytest.raises(ValueError, match=r"1 to 18, .* its strand"):
+        site_frequencies(weight, x, 19, both_strands=False)
+
+
 def test_sites_are_shared_out_among_bases():
     # The two best windows for TAN are TAC and TAG: C and G half each.
     freqs = site_frequencies(one_hot(["TAN"]), one_hot(["TACCCC", "CTAGCC"])[:, :, :4], 2)

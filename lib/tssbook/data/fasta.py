@@ -80,6 +80,7 @@ class Fasta:
             The chromosome is unknown; the message names some that are there.
         """
         if chrom not in self.lengths:
+            chrom = str(chrom)  # a table may hold numbers, or NaN
             raise ValueError(
                 f"{self.path} has no chromosome {chrom!r}: {known(chrom, self.lengths)}."
             )
@@ -108,7 +109,9 @@ class Fasta:
             A chromosome is unknown, or the file has other letters than DNA, or other line
             lengths than its index says.
         """
-        pieces = list(zip(chroms, np.asarray(starts, dtype=np.int64).tolist(), strict=True))
+        pieces = list(
+            zip(map(str, chroms), np.asarray(starts, dtype=np.int64).tolist(), strict=True)
+        )
         encoded = np.full((len(pieces), length), _UNKNOWN, dtype=np.uint8)
         for row, (chrom, start) in enumerate(pieces):
             first, last = max(start, 0), min(start + length, self.length(chrom))

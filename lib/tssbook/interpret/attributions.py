@@ -116,7 +116,8 @@ def attribute(
         If ``x`` is no tensor, or the model has other outputs.
     ValueError
         If ``x`` is not ``(N, 4, L)`` or holds something else than A, C, G and T, is too short
-        for the model, ``head`` is another one, or a number is below 1.
+        for the model, or so repetitive that shuffling changes nothing, ``head`` is another one,
+        or a number is below 1.
     """
     if head not in ("profile", "count"):
         raise ValueError(f"head is {head!r}; wanted 'profile' or 'count'.")
@@ -164,6 +165,12 @@ def _explained(
             device=x.device,
         )
     both = torch.cat([x, references[0].to(x)])  # (1 + n_shuffles, 4, L)
+    if (both == x).all():
+        raise ValueError(
+            "Every shuffle of a sequence is the sequence itself, which has too few pairs of "
+            "neighbours to choose from, so there is nothing to compare it with; wanted sequences "
+            "such as a genome has."
+        )
     with torch.no_grad():
         predicted = torch.cat([head(part) for part in both.split(batch_size)]).cpu()
     x, references = both[:1].cpu(), both[1:].cpu()

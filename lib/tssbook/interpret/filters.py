@@ -62,10 +62,12 @@ def filter_matrices(weight: Tensor, contrast: bool = False) -> Tensor:
 
 
 @torch.no_grad()
-def site_frequencies(weight: Tensor, x: Tensor, n_sites: int = 500) -> Tensor:
+def site_frequencies(
+    weight: Tensor, x: Tensor, n_sites: int = 500, *, both_strands: bool = True
+) -> Tensor:
     """Return the frequencies of bases under each filter where it responds most: section 6.
 
-    Both strands are searched. How strongly bases are preferred is that of the best ``n_sites``,
+    How strongly bases are preferred is that of the best ``n_sites``,
     so it depends on how many sites there are in the sequences.
 
     Parameters
@@ -76,6 +78,9 @@ def site_frequencies(weight: Tensor, x: Tensor, n_sites: int = 500) -> Tensor:
         One-hot ``(N, 4, L)`` of any type.
     n_sites
         Windows to average for each filter; a palindrome's count twice, once for each strand.
+    both_strands
+        Search the other strand too, as networks do whose filters read both (`SimpleNet`,
+        `Puffin`). False for filters that read a sequence as it is, as all others of the book.
 
     Returns
     -------
@@ -90,15 +95,15 @@ def site_frequencies(weight: Tensor, x: Tensor, n_sites: int = 500) -> Tensor:
     _require_filters(weight)
     require_sequences(x)
     width = weight.shape[-1]
-    available = 2 * len(x) * max(x.shape[-1] - width + 1, 0)
+    available = (1 + both_strands) * len(x) * max(x.shape[-1] - width + 1, 0)
     if not 0 < n_sites <= available:
         raise ValueError(
             f"n_sites is {n_sites}; wanted 1 to {available:,}, as many windows of {width} bases as "
-            "x has on both strands."
+            f"x has on {'both strands' if both_strands else 'its strand'}."
         )
     scores, sites = weight.new_empty(len(weight), 0), weight.new_empty(len(weight), 0, 4, width)
     for part in x.to(weight).split(32):
-        for strand in (part, reverse_complement(part)):
+        for strand in (part, reverse_complement(part)) if both_strands else (part,):
             windows = strand.unfold(-1, width, 1)  # (n, 4, P, W), a view
             response = F.conv1d(strand, weight).transpose(0, 1).flatten(1)  # (F, n * P)
             here, index = response.topk(min(n_sites, response.shape[1]))

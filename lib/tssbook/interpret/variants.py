@@ -210,8 +210,9 @@ def _variants(vcf: Path, fasta: Fasta) -> Iterator[_Variant]:
             if not {variant.ref, variant.alt} <= set(ALPHABET) or variant.ref == variant.alt:
                 raise ValueError(
                     f"{where} has REF {ref!r} and ALT {alt!r}; wanted a change of one base A, C, G "
-                    "or T to another, and no insertion, deletion, symbolic allele or '*': "
-                    "'bcftools norm -m -' and then 'bcftools view -v snps' keep those."
+                    "or T to another, and no insertion, deletion, symbolic allele, IUPAC code or "
+                    "'*': 'bcftools norm -m -', and then bcftools view -i "
+                    '\'REF~"^[ACGTacgt]$" && ALT~"^[ACGTacgt]$"\', keep those.'
                 )
             yield variant
 
