@@ -149,3 +149,14 @@ def test_mappability_of_some_chromosomes_only(files):
     (folder / "both.bed").write_text("chr1\t3000\t3101\nchr2\t3000\t3101\n")
     with pytest.raises(ValueError, match=r"k36.bw says nothing of chr2"):
         read_peaks(folder / "two.fa", two, folder / "both.bed", mappability=folder / "k36.bw")
+
+
+def test_windows_lie_around_summits(files):
+    folder, _ = files
+    two = [folder / "plus.bw", folder / "minus.bw"]
+    summits = folder / "x.narrowPeak"
+    summits.write_text("".join(
+        f"chr1\t3000\t3101\tp\t0\t.\t1\t1\t1\t{summit}\n" for summit in (7, -1)
+    ))  # fmt: skip
+    found = read_peaks(folder / "genome.fa", two, summits)
+    assert found.loci["tss"].tolist() == [3007, 3050]  # without a summit the middle

@@ -295,3 +295,23 @@ def test_start_sites_of_a_bed_file(tmp_path):
         [3, "+", "a"],
         [8, "-", "b"],
     ]
+
+
+PEAKS = "chr1\t10\t30\ta\t0\t.\t5.5\t3.1\t2.2\t4\nchr1\t50\t60\tb\t0\t.\t1\t1\t1\t-1\n"
+
+
+@pytest.mark.parametrize("name", ["x.narrowPeak", "x.narrowPeak.gz"])
+def test_narrow_peaks(tmp_path, name):
+    content = gzip.compress(PEAKS.encode()) if name.endswith(".gz") else PEAKS
+    peaks = read_bed(written(tmp_path, content, name))
+    assert list(peaks) == ["chrom", "start", "end", "name", "score", "strand", "summit"]
+    assert peaks["summit"].tolist() == [4, -1]
+    assert "summit" not in read_bed(written(tmp_path, PEAKS, "x.bed"))
+
+
+@pytest.mark.parametrize(("summit", "said"), [("20", "within the interval"), ("x", "whole number")])
+def test_a_summit_that_is_none(tmp_path, summit, said):
+    path = written(tmp_path, PEAKS.replace("\t4\n", f"\t{summit}\n"), "x.narrowPeak")
+    message = refusal(lambda: read_bed(path))
+    assert f"Line 1 of {path}" in message
+    assert said in message

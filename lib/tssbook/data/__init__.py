@@ -5,6 +5,7 @@ with its genes, tracks or peaks; `fetch` brings the files that the chapters use.
 """
 
 from tssbook.data import genome
+from tssbook.data.annotation import read_gtf
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.blacklists import Blacklist, cage_blacklists
 from tssbook.data.download import ChecksumError, MissingFile, cache_folder, fetch
@@ -23,6 +24,7 @@ from tssbook.data.store import Store, open_store
 from tssbook.data.tables import NoIntervals, read_bed, read_table, read_tss
 from tssbook.data.tracks import TRACKS, build_tracks
 from tssbook.data.ucsc import fetch_sequence
+from tssbook.data.writing import write_bigwigs
 
 __all__ = [
     "JITTER",
@@ -52,10 +54,12 @@ __all__ = [
     "open_store",
     "read_bed",
     "read_expression",
+    "read_gtf",
     "read_peaks",
     "read_table",
     "read_tss",
     "split_at_random",
     "split_by_block",
     "split_by_chromosome",
+    "write_bigwigs",
 ]

@@ -66,7 +66,7 @@ def read_peaks(
     jitter: int = JITTER,
     max_empty: float = MAX_EMPTY,
 ) -> Windows:
-    """Cut windows around the middles of peaks out of a genome and its reads.
+    """Cut windows around the middles of peaks, or their summits, out of a genome and its reads.
 
     Parameters
     ----------
@@ -75,8 +75,9 @@ def read_peaks(
     bigwigs
         Reads of the + and of the - strand, two files in this order; signs are taken off.
     peaks, background
-        BED files or tables of `read_bed`: where there is initiation, and where there is none,
-        such as open chromatin without PRO-cap.
+        BED or narrowPeak files or tables of `read_bed`: where there is initiation, and where
+        there is none, such as open chromatin without PRO-cap. With a column ``summit`` the window
+        lies around it.
     mappability
         A bigWig, such as Umap's for reads of 36 bases: bases with less than 1 are masked. None
         masks only N and what lies outside a chromosome.
@@ -142,4 +143,6 @@ def _require_some(mappable: np.ndarray, path: str | Path) -> None:
 def _middles(intervals: Source) -> pd.DataFrame:
     table = read_bed(intervals)
     middle = (table["start"] + table["end"]) // 2
+    if "summit" in table:
+        middle = middle.where(table["summit"] < 0, table["start"] + table["summit"])
     return pd.DataFrame({"chrom": table["chrom"], "tss": middle, "strand": "+"})

@@ -51,13 +51,15 @@ def read_bed(source: Source) -> pd.DataFrame:
     ----------
     source
         A file with columns separated by tabs or spaces; comments and the lines ``track`` and
-        ``browser`` are skipped. Or a table with ``chrom``, ``start``, ``end``.
+        ``browser`` are skipped. A narrowPeak file is known by its name (``.narrowPeak``, ``.gz``
+        behind it or not). Or a table with ``chrom``, ``start``, ``end``.
 
     Returns
     -------
     pandas.DataFrame
         The rows in their order. From a file ``chrom``, ``start``, ``end`` and, as far as its
-        first line has them, ``name``, ``score`` (as text) and ``strand``; of a table all columns.
+        first line has them, ``name``, ``score`` (as text) and ``strand``; of narrowPeak also
+        ``summit``, counted from the start, -1 where there is none; of a table all columns.
 
     Raises
     ------
@@ -65,7 +67,8 @@ def read_bed(source: Source) -> pd.DataFrame:
         There is no interval; this is a ValueError.
     ValueError
         A column is missing or there twice, a chromosome has no name, a start is no whole number
-        of 0 or more, an end is not after the start, or a strand is none of + - and ".".
+        of 0 or more, an end is not after the start, a strand is none of + - and ".", or a summit
+        lies outside its interval.
     """
     table = source if isinstance(source, pd.DataFrame) else _bed_rows(source)
     require(table, ["chrom", "start", "end"], source)
@@ -75,6 +78,12 @@ def read_bed(source: Source) -> pd.DataFrame:
     if "strand" in table:
         wrong = ~table["strand"].isin(["+", "-", "."])
         _refuse(wrong, table, ["strand"], "'+', '-' or '.'", source)
+    if "summit" in table:
+        wrong = ~table["summit"].astype(str).str.fullmatch(r"-1|[0-9]{1,15}")
+        _refuse(wrong, table, ["summit"], "a whole number, or -1 for none", source)
+        table = table.assign(summit=pd.to_numeric(table["summit"]).astype("int64"))
+        wrong = table["summit"] >= table["end"] - table["start"]
+        _refuse(wrong, table, ["summit"], "a place within the interval", source)
     return _numbered(table, source)
 
 
@@ -239,6 +248,9 @@ def _bed_rows(path: str | Path) -> pd.DataFrame:
         first = fields[0].split() if fields else []
         if first and first[0] not in ("track", "browser") and not line.startswith("#"):
             rows[number] = [field.strip() for field in fields]
+    if str(path).removesuffix(".gz").endswith(".narrowPeak"):
+        header = (*_BED, "signal", "p", "q", "summit")
+        return _framed(rows, header, path).drop(columns=["signal", "p", "q"])
     header = _BED[: max(3, len(next(iter(rows.values()), ())))]
     return _framed({n: fields[: len(header)] for n, fields in rows.items()}, header, path)
 

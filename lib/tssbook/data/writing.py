@@ -1,0 +1,122 @@
+"""Predictions and scores as bigWig files, which every genome browser draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tssbook.data.tables import known, require
+from tssbook.files import written_whole
+
+__all__ = ["write_bigwigs"]
+
+
+def write_bigwigs(
+    paths: Sequence[str | Path],
+    tracks: np.ndarray,
+    loci: pd.DataFrame,
+    lengths: Mapping[str, int],
+) -> list[Path]:
+    """Lay tracks of windows onto the chromosomes, one bigWig for each track.
+
+    The way back of :func:`tssbook.data.extract`: windows on the - strand are flipped along both
+    axes, so that each file is one strand's, along the + strand of the genome.
+
+    Parameters
+    ----------
+    paths
+        One file for each track. Each is written beside and renamed when it is complete; older
+        files of these names are replaced.
+    tracks
+        ``(N, T, L)``, along each gene; ``L`` may be smaller than the windows, as predictions are,
+        by as much at either end.
+    loci
+        ``chrom``, ``start``, ``end`` (0-based, half-open) and ``strand`` of the windows, ``N``
+        rows, such as ``extract(...).loci`` or ``read_peaks(...).loci``.
+    lengths
+        Chromosomes and their lengths, such as ``Fasta(...).lengths``. The files have them all.
+
+    Returns
+    -------
+    list of Path
+        The files. Where windows overlap, a base has the mean of their values; what lies outside
+        a chromosome is left out, and where there is no window there is no value.
+
+    Raises
+    ------
+    FileNotFoundError
+        A folder is not there.
+    ValueError
+        The sizes do not go together, a chromosome is unknown, or a value is NaN or infinite.
+    OSError
+        A file cannot be written; older ones stay as they are.
+    """
+    tracks, paths = np.asarray(tracks), [Path(path) for path in paths]
+    _require_fit(paths, tracks, loci, lengths)
+    turned = (loci["strand"] == "-").to_numpy()[:, None, None]
+    tracks = np.where(turned, tracks[:, ::-1, ::-1], tracks)
+    around = (loci["end"] - loci["start"] - tracks.shape[2]) // 2  # as much at either end
+    starts = (loci["start"] + around).to_numpy()
+    import pyBigWig
+
+    with ExitStack() as stack:
+        files = []
+        for path in paths:
+            file = pyBigWig.open(str(stack.enter_context(written_whole(path))), "w")
+            file.addHeader(list(lengths.items()))
+            files.append(stack.enter_context(file))
+        for chrom, first, values in _stretches(tracks, loci["chrom"].to_numpy(), starts, lengths):
+            for file, row in zip(files, values, strict=True):
+                file.addEntries(chrom, first, values=row, span=1, step=1)
+    return paths
+
+
+def _stretches(
+    tracks: np.ndarray, chroms: np.ndarray, starts: np.ndarray, lengths: Mapping[str, int]
+) -> Iterator[tuple[str, int, np.ndarray]]:
+    """Yield stretches without a gap in the order of the genome: chromosome, start, ``(T, n)``."""
+    n_tracks, length = tracks.shape[1:]
+    for chrom, end in lengths.items():
+        rows = np.flatnonzero(chroms == chrom)
+        rows = rows[np.argsort(starts[rows], kind="stable")]
+        gaps = np.flatnonzero(np.diff(starts[rows]) > length) + 1
+        for some in np.split(rows, gaps) if len(rows) else ():
+            first, last = starts[some[0]], starts[some[-1]] + length
+            total, count = np.zeros((n_tracks, last - first)), np.zeros(last - first)
+            for row in some:
+                here = slice(starts[row] - first, starts[row] - first + length)
+                total[:, here] += tracks[row]
+                count[here] += 1
+            inside = slice(max(-first, 0), max(min(last, end) - first, 0))
+            if len(count[inside]):
+                yield chrom, int(max(first, 0)), (total / count)[:, inside]
+
+
+def _require_fit(
+    paths: Sequence[Path], tracks: np.ndarray, loci: pd.DataFrame, lengths: Mapping[str, int]
+) -> None:
+    require(loci, ["chrom", "start", "end", "strand"])
+    if tracks.ndim != 3 or tracks.shape[:2] != (len(loci), len(paths)) or not tracks.size:
+        raise ValueError(
+            f"The tracks are {tracks.shape} for {len(loci)} loci and {len(paths)} files; wanted "
+            "(N, T, L)."
+        )
+    left = (loci["end"] - loci["start"] - tracks.shape[2]).to_numpy()
+    if (left < 0).any() or (left % 2).any():
+        row = int(((left < 0) | (left % 2 > 0)).argmax())
+        raise ValueError(
+            f"The tracks have {tracks.shape[2]} positions and window {row} has "
+            f"{left[row] + tracks.shape[2]}; wanted as much left out at either end."
+        )
+    for chrom in loci["chrom"].unique():
+        if chrom not in lengths:
+            raise ValueError(f"There is no chromosome {chrom!r}: {known(chrom, lengths)}.")
+    if not np.isfinite(tracks).all():
+        row = int((~np.isfinite(tracks)).any((1, 2)).argmax())
+        raise ValueError(f"The tracks of locus {row} hold NaN or infinite values; wanted numbers.")
+    if missing := [path.parent for path in paths if not path.parent.is_dir()]:
+        raise FileNotFoundError(f"There is no folder {missing[0]}; wanted one to write into.")

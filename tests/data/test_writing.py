@@ -1,0 +1,90 @@
+"""writing: tracks out and in again, base for base; what is refused before anything is written."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.support import refusal
+from tssbook.data import BigWigs, extract, write_bigwigs
+from tssbook.data.fasta import Fasta
+
+LENGTHS = {"chr2": 60, "chr1": 100}
+
+
+def loci(*places: tuple) -> pd.DataFrame:
+    return pd.DataFrame(places, columns=["chrom", "start", "end", "strand"])
+
+
+@pytest.fixture
+def two(tmp_path):
+    return [tmp_path / "out.plus.bw", tmp_path / "out.minus.bw"]
+
+
+def test_by_hand(two):
+    windows = loci(("chr1", 10, 14, "+"), ("chr1", 12, 16, "+"), ("chr2", 0, 4, "-"))
+    tracks = np.array([
+        [[1, 2, 3, 4], [0, 0, 0, 0]], [[5, 6, 7, 8], [1, 1, 1, 1]], [[1, 2, 3, 4], [5, 6, 7, 8]]
+    ], float)  # fmt: skip
+    assert write_bigwigs(two, tracks, windows, LENGTHS) == two
+    files = BigWigs(two)
+    assert files.lengths == [LENGTHS] * 2
+    read = files.read(["chr1", "chr2"], [9, 0], 8)
+    assert read.tolist() == [
+        [[0, 1, 2, 4, 5, 7, 8, 0], [0, 0, 0, 0.5, 0.5, 1, 1, 0]],  # the mean where they overlap
+        [[8, 7, 6, 5, 0, 0, 0, 0], [4, 3, 2, 1, 0, 0, 0, 0]],  # both axes turned
+    ]
+
+
+def test_the_way_back_of_extract(two, tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "genome.fa").write_text("".join(
+        f">{name}\n{''.join(rng.choice(list('ACGT'), n))}\n" for name, n in LENGTHS.items()
+    ))  # fmt: skip
+    values = rng.integers(1, 9, (1, 2, 60)).astype(float)
+    write_bigwigs(two, values, loci(("chr2", 0, 60, "+")), LENGTHS)
+    sites = pd.DataFrame({
+        "chrom": "chr2", "tss": rng.integers(0, 60, 20), "strand": rng.choice(["+", "-"], 20)
+    })  # fmt: skip
+    made = extract(tmp_path / "genome.fa", two, sites, length=20)
+    again = [tmp_path / "again.plus.bw", tmp_path / "again.minus.bw"]
+    write_bigwigs(again, made.tracks, made.loci, Fasta(tmp_path / "genome.fa").lengths)
+    assert np.array_equal(
+        extract(tmp_path / "genome.fa", again, sites, length=20).tracks, made.tracks
+    )
+
+
+def test_predictions_are_shorter_than_their_windows(two):
+    write_bigwigs(two[:1], np.array([[[1.0, 2.0]]]), loci(("chr1", 10, 20, "+")), LENGTHS)
+    assert BigWigs(two[:1]).read(["chr1"], [13], 4).tolist() == [[[0, 1, 2, 0]]]
+
+
+def test_outside_a_chromosome(two):
+    windows = loci(("chr1", -2, 2, "+"), ("chr1", 98, 102, "+"), ("chr2", 70, 74, "+"))
+    write_bigwigs(two[:1], np.ones((3, 1, 4)), windows, LENGTHS)
+    assert BigWigs(two[:1]).read(["chr1"], [0], 100).sum() == 4
+
+
+@pytest.mark.parametrize(
+    ("tracks", "windows", "said"),
+    [
+        (np.ones((1, 3, 4)), loci(("chr1", 0, 4, "+")), "(1, 3, 4) for 1 loci and 2 files"),
+        (np.ones((1, 2, 4)), loci(("chr1", 0, 3, "+")), "4 positions and window 0 has 3"),
+        (np.ones((1, 2, 4)), loci(("chr1", 0, 9, "+")), "4 positions and window 0 has 9"),
+        (np.ones((1, 2, 4)), loci(("1", 0, 4, "+")), "called 'chr1'"),
+        (np.full((1, 2, 4), np.nan), loci(("chr1", 0, 4, "+")), "locus 0 hold NaN"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_nothing_written(two, tmp_path, tracks, windows, said):
+    assert said in refusal(lambda: write_bigwigs(two, tracks, windows, LENGTHS))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_folder(tmp_path):
+    path = tmp_path / "none" / "x.bw"
+    windows = loci(("chr1", 0, 4, "+"))
+    message = refusal(
+        lambda: write_bigwigs([path], np.ones((1, 1, 4)), windows, LENGTHS), FileNotFoundError
+    )
+    assert str(path.parent) in message
