@@ -30,7 +30,7 @@ def on_genome(fasta: Fasta, sites: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataF
     fasta
         The genome.
     sites
-        A table with ``chrom`` and ``tss``, as :func:`windows` returns it.
+        A table with ``chrom`` and ``tss``, as :func:`tssbook.data.genome.windows` returns it.
 
     Returns
     -------
