@@ -21,10 +21,12 @@ __all__ = [
     "require_sound_zip",
     "sha256",
     "to_disk",
+    "where_they_differ",
     "write_whole",
     "written_whole",
 ]
 
+_SHOWN = 60  # letters of a value in a message
 # The empty block at the end of every file of bgzip.
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
@@ -115,6 +117,17 @@ def sha256(path: Path) -> str:
     """Sha256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def where_they_differ(found: str, wanted: str) -> tuple[str, str]:
+    """Cut two long texts, such as settings in a message, down to where they differ."""
+    if max(len(found), len(wanted)) <= 2 * _SHOWN:
+        return found, wanted
+    pairs = enumerate(zip(found, wanted, strict=False))
+    same = next((i for i, (a, b) in pairs if a != b), min(len(found), len(wanted)))
+    start = max(same - _SHOWN // 2, 0)
+    cut = slice(start, start + 2 * _SHOWN)
+    return tuple(f"{'...' if start else ''}{text[cut]}..." for text in (found, wanted))
 
 
 def beside(path: Path, suffix: str) -> Path:

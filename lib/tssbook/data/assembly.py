@@ -15,7 +15,14 @@ import pandas as pd
 from tssbook.data.fasta import Fasta
 from tssbook.data.tables import other_name
 
-__all__ = ["MAX_EMPTY", "on_genome", "reads_at_tss", "require_content", "warn_of_strands"]
+__all__ = [
+    "MAX_EMPTY",
+    "faults_of",
+    "on_genome",
+    "reads_at_tss",
+    "require_content",
+    "warn_of_strands",
+]
 
 MAX_EMPTY = 0.25  # share of loci; where more have nothing to show, something is wrong
 _AT_TSS = 100  # bp to either side, where a locus should have its own strand's reads
@@ -66,6 +73,11 @@ def on_genome(fasta: Fasta, sites: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataF
     return sites[inside], lost.reset_index(drop=True)
 
 
+def faults_of(codes: np.ndarray, tracks: np.ndarray) -> dict[str, np.ndarray]:
+    """Say of windows ``(N, L)`` and their tracks ``(N, T, L)`` which are empty, ``(N,)`` each."""
+    return {"have only N": (codes > 3).all(1), "have no reads": ~tracks.any((1, 2))}
+
+
 def require_content(lost: pd.DataFrame, faults: Mapping[str, np.ndarray], largest: float) -> None:
     """Refuse loci of which so many are empty that they seem to be of another assembly.
 
@@ -74,7 +86,7 @@ def require_content(lost: pd.DataFrame, faults: Mapping[str, np.ndarray], larges
     lost
         Loci outside the genome, from :func:`on_genome`.
     faults
-        For those inside, ``(N,)`` bool by what it says, such as ``"have no reads"``.
+        For those inside, ``(N,)`` bool by what it says, such as those of :func:`faults_of`.
     largest
         Share of all loci that may be lost or have a fault.
 

@@ -19,6 +19,7 @@ import pandas as pd
 
 from tssbook.data.assembly import (
     MAX_EMPTY,
+    faults_of,
     on_genome,
     reads_at_tss,
     require_content,
@@ -219,8 +220,7 @@ def extract(
     fasta, bigwigs = Fasta.of(fasta), BigWigs.of(bigwigs)
     around, lost = locus_windows(fasta, bigwigs, loci, length, blacklists)
     codes, tracks = read_windows(fasta, bigwigs, around, blacklists)
-    faults = {"have only N": (codes > 3).all(1), "have no reads": ~tracks.any((1, 2))}
-    require_content(lost, faults, max_empty)
+    require_content(lost, faults_of(codes, tracks), max_empty)
     warn_of_strands(reads_at_tss(tracks))
     return Loci(codes, tracks, around.reset_index(drop=True), lost)
 

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from tssbook.files import beside, remove, sha256, to_disk, write_whole
+from tssbook.files import beside, remove, sha256, to_disk, where_they_differ, write_whole
 
 __all__ = ["Store", "Writer", "is_complete", "open_store"]
 
@@ -303,7 +303,7 @@ def _difference(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str:
     """Say in what a store was made from something else, with both values."""
     for name, wanted in new["made_from"].items():
         if old and (found := old["made_from"].get(name)) != wanted:
-            found, wanted = (str(value)[:200] for value in (found, wanted))
+            found, wanted = where_they_differ(str(found), str(wanted))
             return f" whose {name} is {found}, not {wanted}"
     return ""
 

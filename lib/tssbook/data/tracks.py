@@ -16,7 +16,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from tssbook.data.assembly import MAX_EMPTY, reads_at_tss, require_content, warn_of_strands
+from tssbook.data.assembly import (
+    MAX_EMPTY,
+    faults_of,
+    reads_at_tss,
+    require_content,
+    warn_of_strands,
+)
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.blacklists import Blacklist
 from tssbook.data.fasta import Fasta
@@ -91,25 +97,24 @@ def build_tracks(
     made_from = _description(fasta, bigwigs, around, lost, length, blacklists)
     if is_complete(folder, made_from):
         return open_store(folder)
-    faults = {name: np.zeros(len(around), dtype=bool) for name in ("have only N", "have no reads")}
-    require_content(lost, faults, max_empty)  # what can be known before all is read
+    nothing = {"have been read": np.zeros(len(around), dtype=bool)}
+    require_content(lost, nothing, max_empty)  # what can be known before all is read
     shapes = {"sequences": ((length,), "uint8"), "tracks": ((len(bigwigs), length), "float32")}
-    at_tss = np.zeros(2)
+    faults, at_tss = [], np.zeros(2)
     with (
         Writer(folder, len(around), shapes, made_from) as writer,
         tqdm(total=len(around), initial=writer.done, unit=" loci", disable=not progress) as bar,
     ):
         # What another process has done is read again for its signs, and for what is empty.
         for first in range(0, len(around), _ROWS):
-            some = slice(first, first + _ROWS)
-            codes, tracks = read_windows(fasta, bigwigs, around.iloc[some], blacklists)
-            faults["have only N"][some] = (codes > 3).all(1)
-            faults["have no reads"][some] = ~tracks.any((1, 2))
+            some = around.iloc[first : first + _ROWS]
+            codes, tracks = read_windows(fasta, bigwigs, some, blacklists)
+            faults.append(pd.DataFrame(faults_of(codes, tracks)))
             at_tss += reads_at_tss(tracks)
             if new := max(len(codes) - max(writer.done - first, 0), 0):
                 writer.write(writer.done, sequences=codes[-new:], tracks=tracks[-new:])
                 bar.update(new)
-        require_content(lost, faults, max_empty)
+        require_content(lost, dict(pd.concat(faults).items()), max_empty)
         warn_of_strands(at_tss)
         files = pd.DataFrame({"file": [path.name for path in bigwigs.paths]})
         return writer.finish(loci=around[_LOCI], lost=lost, tracks=files)

@@ -16,6 +16,9 @@ Training and attributions need gradients and use the model itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -48,8 +51,6 @@ class FastProCapNet(nn.Module):
         The same one.
     trim : int
         Its trim.
-    trained_on : dict
-        What it was trained on.
 
     Raises
     ------
@@ -64,7 +65,12 @@ class FastProCapNet(nn.Module):
                 f"The model is a {type(model).__name__}; wanted a ProCapNet: only its layers can "
                 "be run in this way."
             )
-        self.model, self.trim, self.trained_on = model, model.trim, model.trained_on
+        self.model, self.trim = model, model.trim
+
+    @property
+    def trained_on(self) -> Mapping[str, Any]:
+        """What the model was trained on."""
+        return self.model.trained_on
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,14 +16,13 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from tssbook.files import require_sound_zip, write_whole
+from tssbook.files import require_sound_zip, where_they_differ, write_whole
 from tssbook.models.weights import bare
-from tssbook.training.batches import fingerprint, qualified_name
+from tssbook.training.batches import Batches, fingerprint, qualified_name
 
 __all__ = ["Run"]
 
 _FORMAT = 3  # of the file
-_SHOWN = 60  # letters of a setting in a message
 # What a scheduler counts, or has made of the rates by now.
 _MOVING = frozenset((
     "_get_lr_called_within_step", "_is_initial", "_last_lr", "_step_count", "best",
@@ -188,7 +187,7 @@ class Run:
             )
         for name, value in self.about.items():
             if (found := about.get(name, "unknown")) != value:
-                found, value = _difference(found, value)
+                found, value = where_they_differ(found, value)
                 raise ValueError(
                     f"{self.path} holds another training: its {name} is {found}, not {value}; "
                     "give another file, or delete it to start anew."
@@ -228,14 +227,18 @@ class Run:
         }
         for part, batches in zip(("training", "validation"), data, strict=True):
             tensors = getattr(getattr(batches, "dataset", None), "tensors", None)
-            found = getattr(batches, "about", None) or {
-                "class": type(batches).__name__,
-                "batch size": getattr(batches, "batch_size", None),
-                "number of batches": length_hint(batches),
-                # Of a TensorDataset; what another data set holds cannot be seen from here.
-                "content": tensors and fingerprint(tensors),
-            }
-            about |= {f"{name} of the {part} data": value for name, value in found.items()}
+            about_data = (
+                batches.about
+                if isinstance(batches, Batches)
+                else {
+                    "class": type(batches).__name__,
+                    "batch size": getattr(batches, "batch_size", None),
+                    "number of batches": length_hint(batches),
+                    # Of a TensorDataset; what another data set holds cannot be seen from here.
+                    "content": tensors and fingerprint(tensors),
+                }
+            )
+            about |= {f"{name} of the {part} data": value for name, value in about_data.items()}
         return {name: _stable(value) for name, value in about.items()}
 
 
@@ -251,17 +254,6 @@ def _lasting(state: Any) -> Any:
     if isinstance(state, dict):
         return {name: _lasting(value) for name, value in state.items() if name not in _MOVING}
     return state
-
-
-def _difference(found: str, wanted: str) -> tuple[str, str]:
-    """Cut two long texts down to where they differ."""
-    if max(len(found), len(wanted)) <= 2 * _SHOWN:
-        return found, wanted
-    pairs = enumerate(zip(found, wanted, strict=False))
-    same = next((i for i, (a, b) in pairs if a != b), min(len(found), len(wanted)))
-    start = max(same - _SHOWN // 2, 0)
-    cut = slice(start, start + 2 * _SHOWN)
-    return tuple(f"{'...' if start else ''}{text[cut]}..." for text in (found, wanted))
 
 
 def _require_repeatable(train: Iterable) -> None:
