@@ -211,7 +211,7 @@ def _chapter_imports() -> set[str]:
 # --- the library --------------------------------------------------------------------------------
 
 FLOOR = {"sequence", "metrics", "motifs", "files"}
-# Which room may know which; a room may know itself, nobody knows exercises and pages.
+# Which room may know which; a room may know itself, nobody knows exercises, pages and cli.
 ROOMS = {
     "sequence": set(),
     "metrics": {"sequence"},
@@ -224,6 +224,8 @@ ROOMS = {
     "simulator": FLOOR | {"data"},
     "exercises": FLOOR | {"models", "data", "training", "interpret", "simulator"},
     "pages": FLOOR | {"models", "data", "training", "interpret", "simulator"},
+    "scale": FLOOR | {"models", "data", "training", "interpret"},
+    "cli": FLOOR | {"models", "data", "training", "interpret", "simulator", "scale"},
 }
 
 

@@ -17,7 +17,9 @@ The rooms, in the order of reading:
 * `training`: batches, the training loop, predictions of many sequences;
 * `interpret`: what a model has learned: mutagenesis, attributions, filters, variants, design;
 * `simulator`: loci whose truth is known;
-* `exercises`, `pages`: checks of the exercises, figures of the chapters.
+* `exercises`, `pages`: checks of the exercises, figures of the chapters;
+* `scale`: more loci than one machine has time for (the extra ``scale``);
+* `cli`: the command ``tssbook`` (the extra ``cli``).
 
 ``import tssbook`` loads nothing heavy; a room is loaded when it is first used.
 """
@@ -30,6 +32,7 @@ from types import ModuleType
 __version__ = "0.2.0"
 
 _ROOMS = (
+    "cli",
     "data",
     "exercises",
     "interpret",
@@ -37,6 +40,7 @@ _ROOMS = (
     "models",
     "motifs",
     "pages",
+    "scale",
     "sequence",
     "simulator",
     "training",

@@ -1,0 +1,1 @@
+"""The command ``tssbook``, thin over the library; the extra ``cli``."""

@@ -1,0 +1,1 @@
+"""More loci than one machine has time for: Dask over a Zarr store; the extra ``scale``."""
