@@ -133,7 +133,7 @@ def _description(
         "track data": _VERSION,
         "length": length,
         "assembly": {chrom: fasta.length(chrom) for chrom in around["chrom"].unique()},
-        "fasta": [fasta.path.name, sha256(fasta.path)],
+        "fasta": fasta.about,
         "bigwigs": [[path.name, sha256(path)] for path in bigwigs.paths],
         "loci": _digest(around[["chrom", "start", "end", "strand"]]),
         "lost": _digest(lost),
