@@ -15,7 +15,7 @@ WIDTH = 100
 
 @pytest.fixture
 def genome(tmp_path: Path) -> Path:
-    """Forty blocks of 100 bases on one chromosome; every fourth is all G and C, others have none."""
+    """Forty blocks of 100 bases; every fourth is all G and C, the others have none."""
     rng = np.random.default_rng(1)
     blocks = ["".join(rng.choice(list("GC" if i % 4 == 0 else "AT"), WIDTH)) for i in range(40)]
     path = tmp_path / "genome.fa"

@@ -74,8 +74,8 @@ class Windows(NamedTuple):
         whole = rows.ndim == 1 and rows.dtype.kind in "iu" and len(rows) > 0
         if not whole or rows.min() < 0 or rows.max() >= n:
             raise ValueError(
-                f"The rows are {rows.dtype} {rows.shape}; wanted some numbers from 0 to {n - 1}, or "
-                f"a mask of {n}."
+                f"The rows are {rows.dtype} {rows.shape}; wanted some numbers from 0 to {n - 1}, "
+                f"or a mask of {n}."
             )
         loci = None if self.loci is None else self.loci.iloc[rows].reset_index(drop=True)
         return Windows(*(part[rows] for part in self[:4]), loci, self.lost)

@@ -139,7 +139,7 @@ def _checked(table: pd.DataFrame, records: Fasta, lengths: Mapping[str, int]) ->
             raise ValueError(f"The piece {name!r} lies on {chrom!r}: {known(chrom, lengths)}.")
         if end > lengths[chrom]:
             raise ValueError(
-                f"The piece {name!r} ends at {end:,}, and {chrom} has {lengths[chrom]:,} bp; wanted "
-                "both of one assembly."
+                f"The piece {name!r} ends at {end:,}, and {chrom} has {lengths[chrom]:,} bp; "
+                "wanted both of one assembly."
             )
     return table
