@@ -26,7 +26,7 @@ from tssbook.data.store import Store, open_store
 from tssbook.data.tables import NoIntervals, read_bed, read_table, read_tss
 from tssbook.data.tracks import TRACKS, build_tracks
 from tssbook.data.ucsc import fetch_sequence
-from tssbook.data.writing import write_bigwigs
+from tssbook.data.writing import write_bigwigs, write_table
 
 __all__ = [
     "JITTER",
@@ -66,4 +66,5 @@ __all__ = [
     "split_by_block",
     "split_by_chromosome",
     "write_bigwigs",
+    "write_table",
 ]

@@ -8,7 +8,7 @@ where.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,7 +83,7 @@ class Windows(NamedTuple):
 
 def read_peaks(
     fasta: Fasta | str | Path,
-    bigwigs: BigWigs | Sequence[str | Path],
+    bigwigs: BigWigs | Sequence[str | Path] | Mapping[str, str | Path],
     peaks: Source,
     background: Source | None = None,
     *,
