@@ -78,8 +78,8 @@ def build_tracks(
         ``tables["loci"]``: ``chrom``, ``tss``, ``strand``, ``start``, ``end``, ``padded``
         (positions outside the chromosome) and ``blacklisted`` (positions in each list, added
         up). ``tables["lost"]``: ``row``, ``chrom``, ``tss`` and ``reason`` of each locus that the
-        genome does not have. ``tables["tracks"]``: ``track`` and ``file``. ``made_from["assembly"]``: the
-        chromosomes of the loci and their lengths.
+        genome does not have. ``tables["tracks"]``: ``track`` and ``file``.
+        ``made_from["assembly"]``: the chromosomes of the loci and their lengths.
 
     Raises
     ------
