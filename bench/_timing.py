@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
@@ -17,6 +18,14 @@ def describe_machine() -> None:
         f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__} with "
         f"{torch.get_num_threads()} threads, Python {platform.python_version()}"
     )
+
+
+def goal(name: str, found: float, wanted: float) -> None:
+    """Print a figure that has a goal, and write it down where ``BENCH_GOALS`` names a file."""
+    print(f"  GOAL {name}: {found:.2f}, wanted {wanted:g}")
+    if path := os.environ.get("BENCH_GOALS"):
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps([name, round(found, 2), wanted]) + "\n")
 
 
 def compare(title: str, functions: Mapping[str, Callable[[], object]], rounds: int = 7) -> None:
