@@ -165,7 +165,7 @@ def test_layers_of_torch_are_seen(layer):
 
 @pytest.mark.parametrize("layer", [nn.ReLU, nn.SiLU])
 def test_layers_that_write_in_place(layer):
-    settings = {"head": "count", "seed": 0, "n_shuffles": 3, "device": "cpu"}
+    settings = {"func": "count", "seed": 0, "n_shuffles": 3, "device": "cpu"}
     x, within = sequences(1, 40), layer(inplace=True)
     found = attribute(Bent(None, within), x, **settings)
     assert torch.equal(found.hypothetical, attribute(Bent(None, layer()), x, **settings)[1])
@@ -185,8 +185,8 @@ def test_sequences_that_shuffling_does_not_change(word):
 
 
 BENDS = {
-    "F.softplus": F.softplus,
-    "F.silu": F.silu,
+    "F.softplus with a setting": lambda h: F.softplus(h, 2),
+    "F.mish": F.mish,
     "torch.special.expit": torch.special.expit,
     "product": lambda h: h * h,
     "division": lambda h: 1 / (h + 3),
@@ -388,12 +388,12 @@ def changed(values: float) -> torch.Tensor:
     ("given", "error", "found"),
     [
         ({"x": sequences(1, 106)}, ValueError, r"106 bp .*at least 107 bp"),
-        ({"x": sequences(1, 106), "head": "count"}, ValueError, r"106 bp .*at least 107 bp"),
+        ({"x": sequences(1, 106), "func": "count"}, ValueError, r"106 bp .*at least 107 bp"),
         ({"x": changed(0)}, ValueError, r"N at position 30 of sequence 1.*wanted A, C, G and T"),
         ({"x": changed(0.25)}, ValueError, r"not one-hot at position 30 of sequence 1"),
         ({"x": sequences(1)[0]}, ValueError, r"\(4, 140\); wanted \(N, 4, L\)"),
         ({"x": [1, 2]}, TypeError, "list; wanted a tensor"),
-        ({"head": "counts"}, ValueError, "'counts'; wanted 'profile' or 'count'"),
+        ({"func": "counts"}, ValueError, "'counts'; wanted a function .*count, output, profile"),
         ({"n_shuffles": 0}, ValueError, "n_shuffles is 0"),
         ({"batch_size": 0}, ValueError, "batch_size is 0; wanted"),
         ({"model": Swapped(2, 1)}, TypeError, r"\(1, 1\), \(1, 2, 42\) for 1 sequences; wanted"),
@@ -401,9 +401,9 @@ def changed(values: float) -> torch.Tensor:
     ],
 )
 def test_what_is_refused(given, error, found):
-    given = {"model": small(), "x": sequences(1), "head": "profile"} | given
+    given = {"model": small(), "x": sequences(1), "func": "profile"} | given
     with pytest.raises(error, match=found):
-        attribute(given.pop("model"), given.pop("x"), given.pop("head"), seed=0, **given)
+        attribute(given.pop("model"), given.pop("x"), given.pop("func"), seed=0, **given)
 
 
 def test_the_profile_head_explains_one_sequence():
@@ -427,7 +427,7 @@ class Squashed(nn.Module):
     """A layer that calls what no hook sees."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.silu(x) * 3
+        return F.mish(x) * 3
 
 
 class WithSquashed(ProCapNet):
@@ -442,5 +442,5 @@ class WithSquashed(ProCapNet):
 
 def test_refusal_names_the_function_and_the_layer():
     torch.manual_seed(0)
-    with pytest.raises(NotImplementedError, match=r"\(silu in the layer squash \(Squashed\)\)"):
+    with pytest.raises(NotImplementedError, match=r"\(mish in the layer squash \(Squashed\)\)"):
         attribute(WithSquashed(), sequences(1), "count", seed=0, n_shuffles=3)

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from tssbook.interpret import design, flip_strand
-from tssbook.interpret.design import _Strands
+from tssbook.interpret import design, designs, flip_strand
+from tssbook.interpret.funcs import strands
+from tssbook.interpret.heads import asked
 from tssbook.models.procapnet import ProCapNet
 from tssbook.sequence import decode, one_hot
 
@@ -41,12 +42,12 @@ def logistic(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-# --- the wrapper ----------------------------------------------------------------------------
+# --- the question ----------------------------------------------------------------------------
 
 
 def test_strands_by_hand():
     """5 C and no G: - has e^5 at each of the 8 bases, + has e^0."""
-    found = _Strands(counter())(with_c(5))
+    found = strands(counter(), with_c(5))
     minus = 8 * math.exp(5) / (8 * math.exp(5) + 8)
     assert found.shape == (1, 2)
     assert found.exp()[0].tolist() == pytest.approx([1 - minus, minus], rel=1e-4)
@@ -57,7 +58,7 @@ def test_strands_are_sums_over_the_one_softmax():
     model = ProCapNet(3, 1)
     x = one_hot(["GATTACA" * 20, "CCGGTTA" * 20])
     proba = model(x)[0].flatten(1).softmax(-1).reshape(2, 2, -1)
-    assert torch.allclose(_Strands(model)(x).exp(), proba.sum(-1), atol=1e-6)
+    assert torch.allclose(strands(model, x).exp(), proba.sum(-1), atol=1e-6)
 
 
 # --- the design -----------------------------------------------------------------------------
@@ -144,17 +145,18 @@ def test_the_model_is_left_as_it_was():
 
 
 def test_the_given_model_has_the_last_word(monkeypatch):
-    """What is reported does not come from the wrapper that the design was made with."""
+    """What is reported does not come from the copy that the design was made with."""
 
-    class Liar(_Strands):
+    class Liar(nn.Module):
         def forward(self, x):
-            return torch.tensor([0.0, -8.0]) + 0 * super().forward(x)
+            return torch.tensor([0.0, -8.0]) + 0 * x.sum((1, 2))[:, None]
 
-    monkeypatch.setattr(design, "_Strands", Liar)
-    found = flip_strand(counter(), with_c(5), seed=0, max_iter=5, device="cpu")
+    monkeypatch.setattr(designs.copy, "deepcopy", lambda model: Liar())
+    liar = {"func": lambda model, x: model(x) if isinstance(model, Liar) else strands(model, x)}
+    found = design(counter(), with_c(5), target=(0, -8), seed=0, max_iter=5, device="cpu", **liar)
     letters = decode(found.x)[0]
     odds = letters.count("G") - letters.count("C")
-    assert found.after[0] == pytest.approx(logistic(odds), rel=1e-4)
+    assert math.exp(found.after[0]) == pytest.approx(logistic(odds), rel=1e-4)
 
 
 def test_no_edit_where_none_is_needed():
@@ -177,11 +179,11 @@ def test_many_useless_edits_are_pruned_in_a_few_rounds(monkeypatch):
     found = x.clone()
     found[0, :, 20:50] = found[0, :, 55:86] = torch.tensor([0, 0, 0, 1.0])[:, None]
     found[0, :, 50:55] = torch.tensor([0, 0, 1.0, 0])[:, None]
-    strands = _Strands(counter())
+    question = asked(counter(), strands)
     rounds = []
-    misses = design._misses
-    monkeypatch.setattr(design, "_misses", lambda *given: rounds.append(1) or misses(*given))
-    pruned = design._pruned(strands, x, found, torch.tensor([[0.0, -8.0]]), limit=5)
+    misses = designs._misses
+    monkeypatch.setattr(designs, "_misses", lambda *given: rounds.append(1) or misses(*given))
+    pruned = designs._pruned(question, x, found, torch.tensor([[0.0, -8.0]]), limit=5)
     assert (pruned != x).any(1)[0].nonzero().flatten().tolist() == [50, 51, 52, 53, 54]
     assert len(rounds) < 30
 
