@@ -13,6 +13,7 @@ from tssbook.interpret import design, designs, flip_strand
 from tssbook.interpret.funcs import strands
 from tssbook.interpret.heads import asked
 from tssbook.models.procapnet import ProCapNet
+from tssbook.models.promoter import PromoterNet
 from tssbook.sequence import decode, one_hot
 
 LENGTH = 106  # trim 49: 8 outputs at bases 49 to 56; all of them see bases 19 to 86
@@ -186,6 +187,72 @@ def test_many_useless_edits_are_pruned_in_a_few_rounds(monkeypatch):
     pruned = designs._pruned(question, x, found, torch.tensor([[0.0, -8.0]]), limit=5)
     assert (pruned != x).any(1)[0].nonzero().flatten().tolist() == [50, 51, 52, 53, 54]
     assert len(rounds) < 30
+
+
+# --- other questions ------------------------------------------------------------------------
+
+
+def test_a_flip_is_a_design_for_the_strands():
+    """The same edits; what is said of it are logarithms there, and probabilities here."""
+    settings = {"seed": 0, "max_iter": 20, "device": "cpu"}
+    wanted = design(counter(), with_c(5), "strands", (0, -8), **settings)
+    found = flip_strand(counter(), with_c(5), **settings)
+    assert found.edits == wanted.edits != []
+    assert [math.log(p) for p in found.after] == pytest.approx(wanted.after, abs=1e-5)
+
+
+def n_g(model, x):
+    """The only weight of a 1x1 convolution over all G: how many there are."""
+    return model(x).sum((1, 2))
+
+
+def counts_g() -> nn.Conv1d:
+    model = nn.Conv1d(4, 1, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    model.weight.data[0, 2] = 1
+    return model
+
+
+def test_a_design_for_one_number_by_hand():
+    """No G where 6 are wanted: six edits to G, or fewer where an edit costs more than it brings."""
+    x, settings = with_c(5), {"seed": 0, "max_iter": 60, "device": "cpu"}
+    found = design(counts_g(), x, n_g, 6, **settings)
+    assert (found.before, found.after) == ((0,), (6,))
+    assert [after for _, _, after in found.edits] == 6 * ["G"]
+    assert design(counts_g(), x, n_g, [6.0], max_edits=4, **settings).after == (4,)
+    # (6 - 0)^2 = 36 is what all of six can bring.
+    assert design(counts_g(), x, n_g, 6, edit_cost=100, **settings).edits == []
+
+
+def test_a_design_for_a_model_with_one_number():
+    torch.manual_seed(0)
+    model = PromoterNet(dropout=0.5).train()
+    with torch.no_grad():
+        model.linear2.weight.mul_(30)
+    found = design(model, with_c(5), None, 1.0, seed=0, max_iter=30, edit_cost=1e-4, device="cpu")
+    assert model.training
+    assert abs(found.after[0] - 1) < abs(found.before[0] - 1)
+    with torch.no_grad():
+        assert found.after[0] == pytest.approx(model.eval()(found.x).item(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "found"),
+    [
+        ({"target": (1.0, 2.0)}, ValueError, r"\(1\.0, 2\.0\); wanted .* which is 1: now 0\."),
+        ({"target": math.nan}, ValueError, "nan; wanted finite numbers"),
+        ({"edit_cost": -1}, ValueError, "edit_cost is -1; wanted a finite number"),
+        ({"func": "count"}, TypeError, r"\(1, 1, 106\) for 1 sequences; wanted profile logits"),
+        ({"func": None}, TypeError, r"The model returns \(1, 1, 106\) for 1 .*wanted \(1,\) or"),
+        ({"func": lambda *_: 3}, TypeError, r"func returns a int for 1 sequences; wanted \(1,\)"),
+        ({"func": "profile"}, ValueError, "'profile'; wanted a function .*count, output, strands"),
+        ({"func": 3}, TypeError, "func is int; wanted a function"),
+    ],
+)
+def test_questions_that_cannot_be_answered(given, error, found):
+    given = {"func": n_g, "target": 6, "seed": 0, "device": "cpu"} | given
+    with pytest.raises(error, match=found):
+        design(counts_g(), with_c(5), **given)
 
 
 # --- wrong input ----------------------------------------------------------------------------

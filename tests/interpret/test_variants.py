@@ -377,7 +377,7 @@ class Reads(nn.Module):
 
 def test_windows_of_insertions_and_deletions_by_hand(tmp_path):
     # G A T T A C A, windows of 4 with the allele's first base at index 2.
-    changes = ["chr1 3 . T TCC", "chr1 3 . TT T", "chr1 3 . TT GC", "chr1 6 . CA C", "chr1 3 . T G"]
+    changes = ["chr1 3 . T TC", "chr1 3 . TT T", "chr1 3 . TT GC", "chr1 6 . CA C", "chr1 3 . T G"]
     vcf, fasta = write(tmp_path, lines(*changes))
     model = Reads()
     table = score_variants(model, vcf, fasta, length=4)
@@ -385,7 +385,7 @@ def test_windows_of_insertions_and_deletions_by_hand(tmp_path):
     assert torch.equal(before, one_hot(["GATT", "TACA"]))
     assert torch.equal(after, one_hot(["GATC", "GATA", "GAGC", "TACN", "GAGT"]))
     assert table["ref"].tolist() == ["T", "TT", "TT", "CA", "T"]
-    assert table["alt"].tolist() == ["TCC", "T", "GC", "C", "G"]
+    assert table["alt"].tolist() == ["TC", "T", "GC", "C", "G"]
     assert table["delta"].tolist() == [0, 1, 0, -1, 0]  # A is read when TT loses a T
     assert table["padded"].tolist() == [0] * 5  # of the reference
 
@@ -402,7 +402,7 @@ class Probability(nn.Module):
         return torch.stack([g, 0 * g], 1), x[:, 2].sum(1, keepdim=True)
 
 
-@pytest.mark.parametrize("trim", [0, 2])
+@pytest.mark.parametrize("trim", [0, 1])
 @pytest.mark.parametrize("change", ["chr1 6 . A AA", "chr1 6 . AA A", "chr1 7 . AA A"])
 def test_a_mere_shift_is_no_change(tmp_path, monkeypatch, change, trim):
     """The one G that has all the probability stands behind the allele and moves."""

@@ -91,7 +91,7 @@ def attribute(
     model
         Any model. Its mode and its device are as before afterwards. What is not linear in it must
         be a layer of ``torch.nn``, or one of the functions that run through layers here (see
-        :class:`tssbook.interpret.heads.Asked`): ReLU, SiLU, softplus, sigmoid, tanh, GELU, ELU.
+        :class:`tssbook.interpret.heads.Asked`): ReLU, SiLU, softplus, sigmoid, tanh, GELU.
     x
         One-hot ``(N, 4, L)`` of any type, without N: a shuffle needs to know each base. The
         sequences are explained one by one.
@@ -129,7 +129,7 @@ def attribute(
         parts = []
         for one in tqdm(x.split(1), disable=not progress, unit="sequence"):
             one = one.to(place, torch.float32, copy=True)  # inference mode's own has no gradient
-            explained = asked(model, func, one).eval()
+            explained = asked(model, func, one)
             parts.append(_explained(explained, one, seed, n_shuffles, batch_size))
     return Attributions(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
@@ -153,7 +153,7 @@ def _explained(
     """Explain one sequence ``(1, 4, L)``."""
     from tangermeme.deep_lift_shap import deep_lift_shap
 
-    column = Columns(explained)
+    column = Columns(explained).eval()  # tangermeme puts its mode back
     with torch.no_grad():
         answer = column(x)
     if answer.shape[1] != 1:

@@ -109,8 +109,8 @@ def design(
         wanted = torch.as_tensor(target, dtype=torch.float32, device=place).reshape(1, -1)
         if wanted.shape[1] != len(before) or not wanted.isfinite().all():
             raise ValueError(
-                f"The target is {target}; wanted {len(before)} finite numbers, as many as func "
-                f"gives: now these are {', '.join(f'{value:.3g}' for value in before)}."
+                f"The target is {target}; wanted finite numbers, as many as func gives, which is "
+                f"{len(before)}: now {', '.join(f'{value:.3g}' for value in before)}."
             )
         # A copy, as Ledidi freezes the weights of what it is given.
         question = Columns(asked(copy.deepcopy(model), func)).eval()

@@ -30,7 +30,7 @@ __all__ = ["Asked", "Columns", "CountHead", "ProfileHead", "Totals", "asked", "r
 # Functions that are not linear, as the layers that do the same: what DeepLIFT can follow.
 _LAYERS = {
     "relu": nn.ReLU, "silu": nn.SiLU, "softplus": nn.Softplus, "sigmoid": nn.Sigmoid,
-    "tanh": nn.Tanh, "gelu": nn.GELU, "elu": nn.ELU,
+    "tanh": nn.Tanh, "gelu": nn.GELU,
 }  # fmt: skip
 
 
@@ -39,7 +39,7 @@ class Asked(nn.Module):
 
     DeepLIFT replaces the gradient of what is not linear. It finds such layers by hooks on modules,
     so it would take a function that is called in ``forward`` for linear. Here ReLU, SiLU, softplus,
-    sigmoid, tanh, GELU and ELU all run through a module, in whatever form they are called; not
+    sigmoid, tanh and GELU all run through a module, in whatever form they are called; not
     where they have settings of their own, such as another ``beta``.
 
     Parameters
