@@ -224,6 +224,25 @@ def test_a_design_for_one_number_by_hand():
     assert design(counts_g(), x, n_g, 6, edit_cost=100, **settings).edits == []
 
 
+@pytest.mark.parametrize(("edit_cost", "n_edits"), [(5, 6), (7, 0)])
+def test_what_is_drawn_is_judged_by_the_cost_of_its_edits(monkeypatch, edit_cost, n_edits):
+    """Six edits save a squared distance of 36: worth 30, but not 42."""
+
+    class Draws(nn.Module):
+        def __init__(self, *_, **options):
+            super().__init__()
+            assert options["l"] == edit_cost
+
+        def fit_transform(self, x, wanted):
+            six = x.clone()
+            six[0, :, 60:66] = torch.eye(4)[:, [2]]
+            return torch.cat([x, six])
+
+    monkeypatch.setattr("ledidi.Ledidi", Draws)
+    found = design(counts_g(), with_c(5), n_g, 6, seed=0, edit_cost=edit_cost, device="cpu")
+    assert len(found.edits) == n_edits
+
+
 def test_a_design_for_a_model_with_one_number():
     torch.manual_seed(0)
     model = PromoterNet(dropout=0.5).train()

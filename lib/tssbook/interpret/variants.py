@@ -8,8 +8,8 @@ other model the numbers change that it returns, or that a func asks about.
 **Insertions and deletions.** Both windows have the same length and the same left end. The allele's
 first base stands at index ``length // 2``; what follows the allele moves, and the window is filled
 up from the genome at its right end, or cut there. An allele must fit into the window. So of
-ALT ``A`` for REF ``ATC``, where the genome goes on with ``GG``, windows of 4 read ``..AT`` and
-``..AG``. Equal variants that are written in two ways differ in what stands in the middle:
+ALT ``A`` for REF ``ATC``, where the genome goes on with ``GG``, windows of 6 read ``...ATC`` and
+``...AGG``. Equal variants that are written in two ways differ in what stands in the middle:
 ``bcftools norm`` writes all in one. (It is what tangermeme's ``deletion_effect`` and
 ``insertion_effect`` do with ``left=False``.)
 
