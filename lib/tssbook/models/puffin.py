@@ -352,7 +352,7 @@ def effect_curves(model: SimpleNet | Puffin) -> Tensor:
 def reverse_complement_tracks(tracks: Tensor) -> Tensor:
     """Return tracks ``(N, T, L)`` as they are along the reverse complement.
 
-    The tracks stand in mirror order (see `tssbook.data.TRACKS`), so positions and tracks are both
+    They stand in mirror order (:func:`tssbook.sequence.require_mirror_order`), so both axes are
     reversed.
     """
     return tracks.flip(-1, -2)
