@@ -20,6 +20,7 @@ from tssbook.sequence import (
     one_hot_codes,
     require_codes,
     require_counts,
+    require_mirror_order,
     require_positive,
     require_sequences,
     reverse_complement,
@@ -278,3 +279,30 @@ def test_codes_above_4_are_no_n():
 )
 def test_codes_that_are_no_whole_numbers_or_one_row(wrong):
     assert "wanted whole numbers (N, L)" in refusal(lambda: one_hot_codes(wrong))
+
+
+@pytest.mark.parametrize(
+    "names", [["a+", "a-"], ["a+", "b-", "b+", "a-"], ["x"], ["a+", "x", "a-"]]
+)
+def test_mirror_order(names):
+    require_mirror_order(names)
+    require_mirror_order(tuple(names))
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "found"),
+    [
+        (["a+", "b+", "a-", "b-"], ValueError, r"'a\+' as track 0 has 'b-' as track 3 where 'a-'"),
+        (["a+", "b+", "a-"], ValueError, r"'b\+' as track 1 has 'b\+' as track 1 where 'b-'"),
+        (["x", "y"], ValueError, "'x' as track 0 has 'y' as track 1 where 'x'"),
+        (["a+", "a+"], ValueError, "at least one name, and each once"),
+        ([], ValueError, "at least one name"),
+        ([""], ValueError, "at least one name"),
+        ("a+", TypeError, "wanted a list of names"),
+        ([1, 2], TypeError, "wanted a list of names"),
+    ],
+)
+def test_no_mirror_order(names, error, found):
+    with pytest.raises(error, match=found) as caught:
+        require_mirror_order(names)
+    assert "\n" not in str(caught.value)

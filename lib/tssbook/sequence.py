@@ -31,6 +31,7 @@ __all__ = [
     "one_hot_codes",
     "require_codes",
     "require_counts",
+    "require_mirror_order",
     "require_positive",
     "require_sequences",
     "reverse_complement",
@@ -262,7 +263,9 @@ def kmers(k: int) -> list[str]:
     return ["".join(letters) for letters in product(ALPHABET, repeat=k)]
 
 
-def require_sequences(x: object, *, one_hot: bool = False, bases: bool = False) -> None:
+def require_sequences(
+    x: object, *, one_hot: bool = False, bases: bool = False, length: int | None = None
+) -> None:
     """Refuse what is not sequences ``(N, 4, L)``: the one check of every model and function.
 
     Parameters
@@ -286,6 +289,11 @@ def require_sequences(x: object, *, one_hot: bool = False, bases: bool = False) 
     if x.ndim != 3 or x.shape[1] != len(ALPHABET) or x.numel() == 0:
         raise ValueError(
             f"x is {tuple(x.shape)}; wanted (N, 4, L) with at least one sequence and one base."
+        )
+    if length is not None and x.shape[-1] != length:
+        raise ValueError(
+            f"The sequences are {x.shape[-1]} bp long and the model reads {length}; wanted "
+            f"(N, 4, {length}): cut them, or make a model of their length."
         )
     if not (one_hot or bases):
         return
@@ -363,6 +371,41 @@ def require_counts(
             f"The {name} hold {found:g} at {place}; wanted finite numbers of 0 or more{bound} (of "
             "files of the - strand without their sign, with 0 for NaN)."
         )
+
+
+def require_mirror_order(names: Sequence[str]) -> None:
+    """Refuse names of tracks that do not stand in mirror order: the one check of it.
+
+    A name ends in + or - and has its partner on the other strand, such as CAGE+ and CAGE-; read
+    backwards the names are those of the partners. So the reverse complement of a sequence has the
+    tracks of the sequence with both axes reversed. One without a sign is a track of no strand and
+    its own partner: it can only stand in the middle.
+
+    Parameters
+    ----------
+    names
+        At least one, each once: ``["CAGE+", "PRO-cap+", "PRO-cap-", "CAGE-"]``.
+
+    Raises
+    ------
+    TypeError
+        If something is no string.
+    ValueError
+        The message names the first track that is out of place.
+    """
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"The tracks are {names!r}; wanted a list of names.")
+    names = list(names)
+    if not names or len(set(names)) < len(names) or "" in names:
+        raise ValueError(f"The tracks are {names}; wanted at least one name, and each once.")
+    for place, (name, found) in enumerate(zip(names, reversed(names), strict=True)):
+        other = name[:-1] + {"+": "-", "-": "+"}.get(name[-1], name[-1])
+        if found != other:
+            raise ValueError(
+                f"The tracks are {', '.join(names)}; wanted mirror order, the + strand's and then "
+                f"the - strand's the other way round, but {name!r} as track {place} has {found!r} "
+                f"as track {len(names) - 1 - place} where {other!r} should be."
+            )
 
 
 def require_codes(codes: object, *, shortest: int = 1) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tssbook.exercises.chapter_4 import equal_strands, mask_training, strand_softmax
-from tssbook.interpret.design import Design
+from tssbook.interpret.designs import Design
 from tssbook.models.procapnet import ProCapNet
 from tssbook.sequence import one_hot, reverse_complement
 

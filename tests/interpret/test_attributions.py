@@ -10,9 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tssbook.interpret import CountHead, ProfileHead, attribute, ism
+from tssbook.interpret import CountHead, ProfileHead, attribute, heads, ism, total
 from tssbook.metrics import pearson_r
 from tssbook.models.procapnet import ProCapNet
+from tssbook.models.promoter import PromoterNet
+from tssbook.models.puffin import Puffin, SimpleNet
+from tssbook.models.toy import ToyCNN
 from tssbook.sequence import one_hot
 
 pytest.importorskip("tangermeme")
@@ -165,7 +168,7 @@ def test_layers_of_torch_are_seen(layer):
 
 @pytest.mark.parametrize("layer", [nn.ReLU, nn.SiLU])
 def test_layers_that_write_in_place(layer):
-    settings = {"head": "count", "seed": 0, "n_shuffles": 3, "device": "cpu"}
+    settings = {"func": "count", "seed": 0, "n_shuffles": 3, "device": "cpu"}
     x, within = sequences(1, 40), layer(inplace=True)
     found = attribute(Bent(None, within), x, **settings)
     assert torch.equal(found.hypothetical, attribute(Bent(None, layer()), x, **settings)[1])
@@ -185,8 +188,8 @@ def test_sequences_that_shuffling_does_not_change(word):
 
 
 BENDS = {
-    "F.softplus": F.softplus,
-    "F.silu": F.silu,
+    "F.softplus with a setting": lambda h: F.softplus(h, 2),
+    "F.mish": F.mish,
     "torch.special.expit": torch.special.expit,
     "product": lambda h: h * h,
     "division": lambda h: 1 / (h + 3),
@@ -337,6 +340,106 @@ def test_mutagenesis_of_the_profile_head_needs_no_pass_of_its_own():
     assert torch.allclose(found, ism(head, x, start=60, end=64)[..., 0], atol=1e-5)
 
 
+# --- any model ------------------------------------------------------------------------------
+
+
+def steep(model: nn.Module) -> nn.Module:
+    """Weights as large as trained ones, so that what is not linear bends."""
+    with torch.no_grad():
+        for layer in (model.conv, model.deconv):
+            layer.weight *= 4
+    return model.eval()
+
+
+def promoter_net() -> PromoterNet:
+    torch.manual_seed(0)
+    return PromoterNet(dropout=0.5)
+
+
+@pytest.mark.parametrize(
+    ("make", "func", "length"),
+    [
+        (promoter_net, None, 120),
+        (promoter_net, lambda model, x: model.features(x).sum(1), 120),
+        (lambda: ToyCNN(40), None, 40),
+        (lambda: steep(SimpleNet(3, 2, tracks=["a+", "a-"])), total("a-"), 700),
+        (lambda: steep(Puffin()), total("CAGE+"), 700),
+    ],
+)
+def test_contributions_add_up_for_any_model(make, func, length):
+    """To the difference of what is asked, with references that are made here."""
+    torch.manual_seed(0)
+    model, x = make(), sequences(1, length)
+    training = model.training
+    found = attribute(model, x, func, seed=1, n_shuffles=3, device="cpu")
+    assert model.training is training
+    model.eval()
+    ask = func or (lambda model, x: model(x))
+    with torch.no_grad():
+        expected = (ask(model, x) - ask(model, shuffles(x, 3, 1)).mean()).item()
+    assert abs(expected) > 1e-4
+    assert found.contributions.sum().item() == pytest.approx(
+        expected, abs=1e-5 + 1e-4 * abs(expected)
+    )
+
+
+def test_a_plain_gradient_would_not_add_up():
+    """SimpleNet's gate and softplus do bend: without the layers they run through it is refused."""
+    torch.manual_seed(0)
+    model, x = steep(SimpleNet(3, 2, 1)), sequences(1, 700)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(heads, "_LAYERS", {})
+        with pytest.raises(NotImplementedError, match=r"softplus in SimpleNet"):
+            attribute(model, x, total("0"), seed=1, n_shuffles=3, device="cpu")
+
+
+@pytest.mark.parametrize("bend", [F.silu, F.softplus, torch.sigmoid, torch.tanh, F.gelu])
+def test_functions_run_through_layers(bend):
+    settings = {"seed": 0, "n_shuffles": 3, "device": "cpu"}
+    layer = heads._LAYERS[bend.__name__]()
+    x, model = sequences(1, 40), Bent(bend)
+    found = attribute(model, x, "count", **settings)
+    assert torch.allclose(found[1], attribute(Bent(None, layer), x, "count", **settings)[1])
+    assert found.deltas.abs().max() < 1e-6
+
+
+def test_what_a_func_bends_is_named():
+    with pytest.raises(NotImplementedError, match=r"\(exp in func\)"):
+        attribute(
+            small(), sequences(1), lambda model, x: (9 * model(x)[1]).exp(), seed=0, n_shuffles=3
+        )
+
+
+class PerTrack(nn.Module):
+    """Three tracks, each with its own count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv1d(4, 3, 5)
+
+    def forward(self, x):
+        profile = 5 * self.conv(x)
+        return profile, profile.mean(-1)
+
+
+def test_the_profile_head_of_tracks_with_their_own_counts():
+    """Each track has a softmax and a mean of its own."""
+    model, x = PerTrack(), sequences(1, 30)
+    logits = model(x)[0]
+    proba = logits.softmax(-1)
+    head = ProfileHead(model, x)
+    assert torch.allclose(head.weights, proba - 1 / 26, atol=1e-6)
+    expected = (proba * (logits - logits.mean(-1, keepdim=True))).sum()
+    assert head(x).item() == pytest.approx(expected.item(), abs=1e-5)
+    found = attribute(model, x, "profile", seed=0, n_shuffles=3, device="cpu")
+    assert found.deltas.abs().max() < 1e-5
+    one = attribute(model, x, lambda m, x: m(x)[1][:, 2], seed=0, n_shuffles=3, device="cpu")
+    assert one.deltas.abs().max() < 1e-6
+    with pytest.raises(TypeError, match="There are 3 numbers for each sequence; wanted one"):
+        attribute(model, x, "count", seed=0, n_shuffles=3, device="cpu")
+
+
 # --- what does not matter, and what does ----------------------------------------------------
 
 
@@ -388,12 +491,12 @@ def changed(values: float) -> torch.Tensor:
     ("given", "error", "found"),
     [
         ({"x": sequences(1, 106)}, ValueError, r"106 bp .*at least 107 bp"),
-        ({"x": sequences(1, 106), "head": "count"}, ValueError, r"106 bp .*at least 107 bp"),
+        ({"x": sequences(1, 106), "func": "count"}, ValueError, r"106 bp .*at least 107 bp"),
         ({"x": changed(0)}, ValueError, r"N at position 30 of sequence 1.*wanted A, C, G and T"),
         ({"x": changed(0.25)}, ValueError, r"not one-hot at position 30 of sequence 1"),
         ({"x": sequences(1)[0]}, ValueError, r"\(4, 140\); wanted \(N, 4, L\)"),
         ({"x": [1, 2]}, TypeError, "list; wanted a tensor"),
-        ({"head": "counts"}, ValueError, "'counts'; wanted 'profile' or 'count'"),
+        ({"func": "counts"}, ValueError, "'counts'; wanted a function .*count, output, profile"),
         ({"n_shuffles": 0}, ValueError, "n_shuffles is 0"),
         ({"batch_size": 0}, ValueError, "batch_size is 0; wanted"),
         ({"model": Swapped(2, 1)}, TypeError, r"\(1, 1\), \(1, 2, 42\) for 1 sequences; wanted"),
@@ -401,9 +504,9 @@ def changed(values: float) -> torch.Tensor:
     ],
 )
 def test_what_is_refused(given, error, found):
-    given = {"model": small(), "x": sequences(1), "head": "profile"} | given
+    given = {"model": small(), "x": sequences(1), "func": "profile"} | given
     with pytest.raises(error, match=found):
-        attribute(given.pop("model"), given.pop("x"), given.pop("head"), seed=0, **given)
+        attribute(given.pop("model"), given.pop("x"), given.pop("func"), seed=0, **given)
 
 
 def test_the_profile_head_explains_one_sequence():
@@ -427,7 +530,7 @@ class Squashed(nn.Module):
     """A layer that calls what no hook sees."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.silu(x) * 3
+        return F.mish(x) * 3
 
 
 class WithSquashed(ProCapNet):
@@ -442,5 +545,5 @@ class WithSquashed(ProCapNet):
 
 def test_refusal_names_the_function_and_the_layer():
     torch.manual_seed(0)
-    with pytest.raises(NotImplementedError, match=r"\(silu in the layer squash \(Squashed\)\)"):
+    with pytest.raises(NotImplementedError, match=r"\(mish in the layer squash \(Squashed\)\)"):
         attribute(WithSquashed(), sequences(1), "count", seed=0, n_shuffles=3)

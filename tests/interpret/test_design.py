@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from tssbook.interpret import design, flip_strand
-from tssbook.interpret.design import _Strands
+from tssbook.interpret import design, designs, flip_strand
+from tssbook.interpret.funcs import strands
+from tssbook.interpret.heads import asked
 from tssbook.models.procapnet import ProCapNet
+from tssbook.models.promoter import PromoterNet
 from tssbook.sequence import decode, one_hot
 
 LENGTH = 106  # trim 49: 8 outputs at bases 49 to 56; all of them see bases 19 to 86
@@ -41,12 +43,12 @@ def logistic(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-# --- the wrapper ----------------------------------------------------------------------------
+# --- the question ----------------------------------------------------------------------------
 
 
 def test_strands_by_hand():
     """5 C and no G: - has e^5 at each of the 8 bases, + has e^0."""
-    found = _Strands(counter())(with_c(5))
+    found = strands(counter(), with_c(5))
     minus = 8 * math.exp(5) / (8 * math.exp(5) + 8)
     assert found.shape == (1, 2)
     assert found.exp()[0].tolist() == pytest.approx([1 - minus, minus], rel=1e-4)
@@ -57,7 +59,7 @@ def test_strands_are_sums_over_the_one_softmax():
     model = ProCapNet(3, 1)
     x = one_hot(["GATTACA" * 20, "CCGGTTA" * 20])
     proba = model(x)[0].flatten(1).softmax(-1).reshape(2, 2, -1)
-    assert torch.allclose(_Strands(model)(x).exp(), proba.sum(-1), atol=1e-6)
+    assert torch.allclose(strands(model, x).exp(), proba.sum(-1), atol=1e-6)
 
 
 # --- the design -----------------------------------------------------------------------------
@@ -144,17 +146,18 @@ def test_the_model_is_left_as_it_was():
 
 
 def test_the_given_model_has_the_last_word(monkeypatch):
-    """What is reported does not come from the wrapper that the design was made with."""
+    """What is reported does not come from the copy that the design was made with."""
 
-    class Liar(_Strands):
+    class Liar(nn.Module):
         def forward(self, x):
-            return torch.tensor([0.0, -8.0]) + 0 * super().forward(x)
+            return torch.tensor([0.0, -8.0]) + 0 * x.sum((1, 2))[:, None]
 
-    monkeypatch.setattr(design, "_Strands", Liar)
-    found = flip_strand(counter(), with_c(5), seed=0, max_iter=5, device="cpu")
+    monkeypatch.setattr(designs.copy, "deepcopy", lambda model: Liar())
+    liar = {"func": lambda model, x: model(x) if isinstance(model, Liar) else strands(model, x)}
+    found = design(counter(), with_c(5), target=(0, -8), seed=0, max_iter=5, device="cpu", **liar)
     letters = decode(found.x)[0]
     odds = letters.count("G") - letters.count("C")
-    assert found.after[0] == pytest.approx(logistic(odds), rel=1e-4)
+    assert math.exp(found.after[0]) == pytest.approx(logistic(odds), rel=1e-4)
 
 
 def test_no_edit_where_none_is_needed():
@@ -177,13 +180,98 @@ def test_many_useless_edits_are_pruned_in_a_few_rounds(monkeypatch):
     found = x.clone()
     found[0, :, 20:50] = found[0, :, 55:86] = torch.tensor([0, 0, 0, 1.0])[:, None]
     found[0, :, 50:55] = torch.tensor([0, 0, 1.0, 0])[:, None]
-    strands = _Strands(counter())
+    question = asked(counter(), strands)
     rounds = []
-    misses = design._misses
-    monkeypatch.setattr(design, "_misses", lambda *given: rounds.append(1) or misses(*given))
-    pruned = design._pruned(strands, x, found, torch.tensor([[0.0, -8.0]]), limit=5)
+    misses = designs._misses
+    monkeypatch.setattr(designs, "_misses", lambda *given: rounds.append(1) or misses(*given))
+    pruned = designs._pruned(question, x, found, torch.tensor([[0.0, -8.0]]), limit=5)
     assert (pruned != x).any(1)[0].nonzero().flatten().tolist() == [50, 51, 52, 53, 54]
     assert len(rounds) < 30
+
+
+# --- other questions ------------------------------------------------------------------------
+
+
+def test_a_flip_is_a_design_for_the_strands():
+    """The same edits; what is said of it are logarithms there, and probabilities here."""
+    settings = {"seed": 0, "max_iter": 20, "device": "cpu"}
+    wanted = design(counter(), with_c(5), "strands", (0, -8), **settings)
+    found = flip_strand(counter(), with_c(5), **settings)
+    assert found.edits == wanted.edits != []
+    assert [math.log(p) for p in found.after] == pytest.approx(wanted.after, abs=1e-5)
+
+
+def n_g(model, x):
+    """The only weight of a 1x1 convolution over all G: how many there are."""
+    return model(x).sum((1, 2))
+
+
+def counts_g() -> nn.Conv1d:
+    model = nn.Conv1d(4, 1, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    model.weight.data[0, 2] = 1
+    return model
+
+
+def test_a_design_for_one_number_by_hand():
+    """No G where 6 are wanted: six edits to G, or fewer where an edit costs more than it brings."""
+    x, settings = with_c(5), {"seed": 0, "max_iter": 60, "device": "cpu"}
+    found = design(counts_g(), x, n_g, 6, **settings)
+    assert (found.before, found.after) == ((0,), (6,))
+    assert [after for _, _, after in found.edits] == 6 * ["G"]
+    assert design(counts_g(), x, n_g, [6.0], max_edits=4, **settings).after == (4,)
+    # (6 - 0)^2 = 36 is what all of six can bring.
+    assert design(counts_g(), x, n_g, 6, edit_cost=100, **settings).edits == []
+
+
+@pytest.mark.parametrize(("edit_cost", "n_edits"), [(5, 6), (7, 0)])
+def test_what_is_drawn_is_judged_by_the_cost_of_its_edits(monkeypatch, edit_cost, n_edits):
+    """Six edits save a squared distance of 36: worth 30, but not 42."""
+
+    class Draws(nn.Module):
+        def __init__(self, *_, **options):
+            super().__init__()
+            assert options["l"] == edit_cost
+
+        def fit_transform(self, x, wanted):
+            six = x.clone()
+            six[0, :, 60:66] = torch.eye(4)[:, [2]]
+            return torch.cat([x, six])
+
+    monkeypatch.setattr("ledidi.Ledidi", Draws)
+    found = design(counts_g(), with_c(5), n_g, 6, seed=0, edit_cost=edit_cost, device="cpu")
+    assert len(found.edits) == n_edits
+
+
+def test_a_design_for_a_model_with_one_number():
+    torch.manual_seed(0)
+    model = PromoterNet(dropout=0.5).train()
+    with torch.no_grad():
+        model.linear2.weight.mul_(30)
+    found = design(model, with_c(5), None, 1.0, seed=0, max_iter=30, edit_cost=1e-4, device="cpu")
+    assert model.training
+    assert abs(found.after[0] - 1) < abs(found.before[0] - 1)
+    with torch.no_grad():
+        assert found.after[0] == pytest.approx(model.eval()(found.x).item(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "found"),
+    [
+        ({"target": (1.0, 2.0)}, ValueError, r"\(1\.0, 2\.0\); wanted .* which is 1: now 0\."),
+        ({"target": math.nan}, ValueError, "nan; wanted finite numbers"),
+        ({"edit_cost": -1}, ValueError, "edit_cost is -1; wanted a finite number"),
+        ({"func": "count"}, TypeError, r"\(1, 1, 106\) for 1 sequences; wanted profile logits"),
+        ({"func": None}, TypeError, r"The model returns \(1, 1, 106\) for 1 .*wanted \(1,\) or"),
+        ({"func": lambda *_: 3}, TypeError, r"func returns a int for 1 sequences; wanted \(1,\)"),
+        ({"func": "profile"}, ValueError, "'profile'; wanted a function .*count, output, strands"),
+        ({"func": 3}, TypeError, "func is int; wanted a function"),
+    ],
+)
+def test_questions_that_cannot_be_answered(given, error, found):
+    given = {"func": n_g, "target": 6, "seed": 0, "device": "cpu"} | given
+    with pytest.raises(error, match=found):
+        design(counts_g(), with_c(5), **given)
 
 
 # --- wrong input ----------------------------------------------------------------------------

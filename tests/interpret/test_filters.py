@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -249,6 +250,29 @@ def test_a_motif_acts_downstream_where_its_curve_says(small):
 def test_effects_on_a_track_that_does_not_exist(small):
     with pytest.raises(ValueError, match=r"^The track is 'CAGE'; wanted one of CAGE\+, ENCODE"):
         motif_effects(small, random_sequences(1, 700), "CAGE")
+
+
+@pytest.mark.parametrize(
+    ("config", "names"),
+    [
+        ({"tracks": ["a+", "a-"]}, ["a+", "a-"]),
+        ({"n_tracks": 2}, ["0", "1"]),
+        ({"tracks": ["ATAC"]}, ["ATAC"]),
+        ({}, list(TRACKS)),
+    ],
+)
+def test_tracks_have_the_names_of_the_model(config, names):
+    torch.manual_seed(0)
+    model, x = SimpleNet(3, 2, **config).requires_grad_(False), random_sequences(1, 700)
+    model.deconv.weight[-1] *= 10
+    assert ranking(model)["track"].tolist() == 3 * [names[-1]]
+    acts = model.activations(x)
+    rest = model.effects(torch.zeros_like(acts[0]), *acts[1:])
+    effects = motif_effects(model, x, names[-1])
+    torch.testing.assert_close(effects.sum(1) + rest[:, -1], model.effects(*acts)[:, -1],
+                               atol=1e-5, rtol=1e-4)  # fmt: skip
+    with pytest.raises(ValueError, match=f"'b\\+'; wanted one of {re.escape(names[0])}"):
+        motif_effects(model, x, "b+")
 
 
 def test_contributions_by_hand():

@@ -460,3 +460,18 @@ def test_a_model_without_a_row_per_sequence():
 def test_sequences_too_short_for_the_model():
     with pytest.raises(ValueError, match=r"98 bp .*at least 99 bp"):
         ism(ProCapNet(3, 1), sequences(1, 98))
+
+
+def test_a_func_says_what_is_asked():
+    """Of A C G T changed to each other: the number of A and of T, or of A alone."""
+    x = one_hot(["ACGT"])
+    both = ism(nn.Identity(), x, lambda model, x: model(x)[:, [0, 3]].sum(-1))
+    assert both.shape == (1, 4, 4, 2)
+    assert both[0, 1, 0].tolist() == [-1, 0]  # A becomes C
+    assert both[0, 3, 1].tolist() == [0, 1]  # C becomes T
+    one = ism(nn.Identity(), x, lambda model, x: model(x)[:, 0].sum(-1))
+    assert torch.equal(one, both[..., 0])
+    with pytest.raises(TypeError, match=r"func returns \(1, 4, 4\) for 1 .*wanted \(1,\) or"):
+        ism(nn.Identity(), x, lambda model, x: model(x))
+    with pytest.raises(ValueError, match="func is 'all'; wanted a function"):
+        ism(nn.Identity(), x, "all")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tssbook.interpret import Totals, _incremental_puffin, ism, mutagenesis
+from tssbook.interpret import Totals, _incremental_puffin, funcs, ism, mutagenesis, total
 from tssbook.models.puffin import Puffin, SimpleNet
 from tssbook.sequence import one_hot
 
@@ -283,6 +283,20 @@ def test_subclasses_have_no_fast_path():
         assert mutagenesis._fast_path(other) is None
         found = ism(other, x, start=320, end=324)
         assert (found - expected).abs().max() < 1e-3 * expected.abs().max()
+
+
+def test_the_func_takes_the_fast_path_too(monkeypatch):
+    model, x = network("SimpleNet", n_tracks=2), sequences(1, 655)
+    expected = ism(Totals(model), x, start=320, end=324)
+    assert expected.shape == (1, 4, 4, 2)
+    one = ism(model, x, total("1"), start=320, end=324)  # a prediction for each change
+    assert torch.allclose(one, expected[..., 1], atol=1e-5)
+    calls, forward = [], SimpleNet.forward
+    counted = lambda self, x: calls.append(len(x)) or forward(self, x)  # noqa: E731
+    monkeypatch.setattr(SimpleNet, "forward", counted)
+    for func in ("totals", funcs.totals):
+        assert torch.equal(ism(model, x, func, start=320, end=324), expected)
+    assert calls == 2 * [1, 4]  # the sequence as it is, and the check
 
 
 # --- wrong input ----------------------------------------------------------------------------

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from tests.support import refusal
 from tssbook.data import Fasta
-from tssbook.interpret import score_variants, variants
+from tssbook.interpret import score_variants, total, variants
+from tssbook.metrics import jsd
 from tssbook.models.procapnet import ProCapNet
 from tssbook.models.procapnet_fast import FastProCapNet
+from tssbook.models.puffin import SimpleNet
 from tssbook.sequence import one_hot
 
 COLUMNS = ["chrom", "position", "id", "ref", "alt", "delta_log_counts", "jsd"]
@@ -356,3 +358,190 @@ def test_progress(tmp_path, capsys):
     assert capsys.readouterr().err == ""
     score_variants(Centre(), vcf, fasta, length=5, progress=True)
     assert "50/50" in capsys.readouterr().err
+
+
+# --- insertions and deletions -------------------------------------------------------------------
+
+
+class Reads(nn.Module):
+    """Remembers what it reads; says one number, how many A there are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append(x)
+        return x[:, 0].sum(1)
+
+
+def test_windows_of_insertions_and_deletions_by_hand(tmp_path):
+    # G A T T A C A, windows of 4 with the allele's first base at index 2.
+    changes = ["chr1 3 . T TC", "chr1 3 . TT T", "chr1 3 . TT GC", "chr1 6 . CA C", "chr1 3 . T G"]
+    vcf, fasta = write(tmp_path, lines(*changes))
+    model = Reads()
+    table = score_variants(model, vcf, fasta, length=4)
+    before, after = model.seen
+    assert torch.equal(before, one_hot(["GATT", "TACA"]))
+    assert torch.equal(after, one_hot(["GATC", "GATA", "GAGC", "TACN", "GAGT"]))
+    assert table["ref"].tolist() == ["T", "TT", "TT", "CA", "T"]
+    assert table["alt"].tolist() == ["TC", "T", "GC", "C", "G"]
+    assert table["delta"].tolist() == [0, 1, 0, -1, 0]  # A is read when TT loses a T
+    assert table["padded"].tolist() == [0] * 5  # of the reference
+
+
+class Probability(nn.Module):
+    """Bases of the window but for ``trim`` at either end; the logits are 3 at G, and 0."""
+
+    def __init__(self, trim: int = 0) -> None:
+        super().__init__()
+        self.trim = trim
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        g = 3 * x[:, 2, self.trim : x.shape[-1] - self.trim]
+        return torch.stack([g, 0 * g], 1), x[:, 2].sum(1, keepdim=True)
+
+
+@pytest.mark.parametrize("trim", [0, 1])
+@pytest.mark.parametrize("change", ["chr1 6 . A AA", "chr1 6 . AA A", "chr1 7 . AA A"])
+def test_a_mere_shift_is_no_change(tmp_path, monkeypatch, change, trim):
+    """The one G that has all the probability stands behind the allele and moves."""
+    vcf, fasta = write(tmp_path, lines(change), ">chr1\nAAAAAAAAGAAAAAAAAA\n")
+    row = score_variants(Moved(trim), vcf, fasta, length=12).iloc[0]
+    assert row["jsd"] == pytest.approx(0, abs=1e-6)
+    monkeypatch.setattr(variants, "_spread", lambda p, *_: (p, torch.ones(len(p), p.shape[-1]) > 0))
+    in_place = score_variants(Moved(trim), vcf, fasta, length=12)["jsd"][0]
+    assert in_place == pytest.approx(math.sqrt(math.log(2)), abs=1e-3)
+
+
+class Moved(Probability):
+    """All of the probability is at G: its logit is 50."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        profile, count = super().forward(x)
+        return 50 / 3 * profile - 100 * torch.tensor([[0.0], [1.0]]), count
+
+
+def test_what_is_deleted_or_inserted_is_a_change(tmp_path):
+    """Of two G in the reference one is lost: (1/2, 1/2) and (1, 0), and the other way round."""
+    half = math.sqrt((math.log(4 / 3) + 0.5 * math.log(2 / 3) + 0.5 * math.log(2)) / 2)
+    vcf, fasta = write(tmp_path, lines("chr1 5 . AG A"), ">chr1\nAAAAAGAGAA\n")
+    assert score_variants(Moved(), vcf, fasta, length=8)["jsd"][0] == pytest.approx(half, abs=1e-6)
+    vcf, fasta = write(tmp_path, lines("chr1 5 . A AG"), ">chr1\nAAAAAAGAAA\n")
+    (tmp_path / "genome.fa.fai").unlink()
+    assert score_variants(Moved(), vcf, fasta, length=8)["jsd"][0] == pytest.approx(half, abs=1e-6)
+
+
+def test_profiles_of_two_lengths_by_hand():
+    """Two bases more behind the first: the shorter profile gets two zeros there, and is cut."""
+    short = torch.arange(1.0, 6).expand(1, 1, 5)
+    found, seen = variants._spread(short, torch.tensor([1]), torch.tensor([2]))
+    assert found.tolist() == [[[1, 0, 0, 2, 3]]]
+    assert seen.tolist() == [[True] * 5]
+    # The allele began two bases before the first position that is predicted: one base of the two
+    # that are missing would stand at the first position; what follows it is not predicted.
+    found, seen = variants._spread(short, torch.tensor([-1]), torch.tensor([2]))
+    assert found[..., seen[0]].tolist() == [[[0, 1, 2, 3]]]
+    assert seen.tolist() == [[True, False, True, True, True]]
+
+
+@pytest.mark.parametrize("kind", ["substitution", "deletion", "insertion"])
+def test_parity_with_tangermeme(tmp_path, kind):
+    """Trimmed at the right, as here: a batch of one kind on a small network."""
+    effects = pytest.importorskip("tangermeme.variant_effect")
+    length, middle, model = 120, 60, small().eval()
+    _, text = genome(tmp_path, 200)
+    letters = text.splitlines()[1]
+    places = range(70, 74)
+    pairs = [(letters[p : p + 3], letters[p]) for p in places]
+    pairs = [pair[::-1] if kind == "insertion" else pair for pair in pairs]
+    if kind == "substitution":
+        pairs = [(letters[p : p + 2], "AC" if letters[p] == "G" else "GT") for p in places]
+    if kind == "insertion":
+        pairs = [(ref, ref + "GC") for ref, _ in pairs]
+    body = (f"chr1 {p + 1} . {a} {b}" for p, (a, b) in zip(places, pairs, strict=True))
+    table = score_variants(model, *write(tmp_path, lines(*body), text), length=length)
+    width = length + 2 * (kind == "deletion")
+    x = one_hot([letters[p - middle : p - middle + width] for p in places])
+    rows = [i for i in range(4) for _ in range(2)]
+    if kind == "deletion":
+        edits = torch.tensor([(i, middle + 1 + k) for i in range(4) for k in range(2)])
+    elif kind == "insertion":  # the last of one place comes first
+        edits = torch.tensor([(i, middle + 1, b) for i in range(4) for b in (1, 2)])
+    else:
+        new = ["ACGT".index(base) for _, alt in pairs for base in alt]
+        edits = torch.tensor(
+            [(i, middle + k % 2, b) for k, (i, b) in enumerate(zip(rows, new, strict=True))]
+        )
+    y = getattr(effects, f"{kind}_effect")(model, x, edits, device="cpu")
+    expected = (y.y_after[1] - y.y_before[1])[:, 0]
+    assert expected.abs().max() > 1e-3
+    assert table["delta_log_counts"].tolist() == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+# --- other models -------------------------------------------------------------------------------
+
+
+def test_one_number_by_a_func_or_by_itself(tmp_path):
+    vcf, fasta = write(tmp_path, lines("chr1 5 rs1 A C", "chr1 4 . T A"))
+    table = score_variants(Reads(), vcf, fasta, length=5)
+    assert list(table) == ["chrom", "position", "id", "ref", "alt", "delta", "padded"]
+    assert table["delta"].tolist() == [-1, 1]
+
+    def twice(model, x):
+        return 2 * model(x)
+
+    assert score_variants(Reads(), vcf, fasta, length=5, func=twice)["delta"].tolist() == [-2, 2]
+
+
+def test_several_numbers_have_names(tmp_path):
+    vcf, fasta = write(tmp_path, lines("chr1 5 rs1 A C"))
+    by_base = {"func": lambda model, x: x.sum(-1)[:, :3]}
+    table = score_variants(Reads(), vcf, fasta, tmp_path / "out.tsv", length=5, **by_base)
+    table = pd.read_csv(table, sep="\t")
+    assert table.filter(like="delta").iloc[0].to_dict() == {
+        "delta_0": -1,
+        "delta_1": 1,
+        "delta_2": 0,
+    }
+
+
+def test_tracks_by_their_names(tmp_path):
+    torch.manual_seed(0)
+    model = SimpleNet(2, 2, tracks=["a+", "a-"])
+    changes, text = genome(tmp_path, 700)
+    vcf, fasta = write(tmp_path, changes.splitlines(keepends=True)[350], text)
+    table = score_variants(model, vcf, fasta, length=660, func="totals")
+    assert list(table)[5:] == ["delta_a+", "delta_a-", "padded"]
+    alone = score_variants(model, vcf, fasta, length=660, func=total("a-"))
+    assert alone["delta"].tolist() == table["delta_a-"].tolist() != [0]
+    with pytest.raises(TypeError, match=r"\(1, 2, 660\) for 1 sequences; wanted .*'totals' of"):
+        score_variants(model, vcf, fasta, length=660)
+
+
+class ManyTracks(nn.Module):
+    """Three tracks, each with its own count: 1 more for each A, C and G."""
+
+    def __init__(self, n_counts: int) -> None:
+        super().__init__()
+        self.n_counts = n_counts
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x[:, :3] * math.log(3), x[:, : self.n_counts].sum(-1)
+
+
+def test_two_heads_of_any_number_of_tracks(tmp_path):
+    # T A C and T C C: of the track of A, weights 1 3 1 and 1 1 1; of C, 1 1 3 and 1 3 3.
+    vcf, fasta = write(tmp_path, lines("chr1 5 . A C"))
+    row = score_variants(ManyTracks(3), vcf, fasta, length=3).iloc[0]
+    assert list(row.index[5:]) == [f"{name}_{i}" for name in ("delta_log_counts", "jsd")
+                                   for i in range(3)] + ["padded"]  # fmt: skip
+    assert row.filter(like="delta").tolist() == [-1, 1, 0]
+    weights = [(1, 3, 1), (1, 1, 1)], [(1, 1, 3), (1, 3, 3)]
+    for number, (p, q) in enumerate(torch.tensor(weights, dtype=torch.float64)):
+        assert row[f"jsd_{number}"] == pytest.approx(float(jsd(p, q)), abs=1e-7)
+    assert row["jsd_2"] == pytest.approx(0, abs=1e-7)
+    row = score_variants(ManyTracks(1), vcf, fasta, length=3).iloc[0]
+    assert list(row.index[5:]) == ["delta_log_counts", "jsd", "padded"]
+    p, q = torch.tensor([[1.0, 3, 1, 1, 1, 3, 1, 1, 1], [1, 1, 1, 1, 3, 3, 1, 1, 1]])
+    assert row["jsd"] == pytest.approx(float(jsd(p, q)), abs=1e-7)  # one softmax over all

@@ -58,25 +58,27 @@ def refused(found: str, path, fasta, error=ValueError, **options) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ref", "alt"),
+    ("ref", "alt", "wanted"),
     [
-        ("AC", "A"), ("A", "AT"), ("a", "at"), ("AC", "GT"), ("A", "<DEL>"), ("A", "G]CHR2:1]"),
-        ("A", ".TT"), ("A", "*"), ("A", "."), ("A", "N"), ("N", "A"), ("A", "R"), ("A", "U"),
-        ("A", "A"), ("A", "a"), ("A", ""),
+        *((ref, alt, "letters A, C, G and T, and no symbolic allele") for ref, alt in [
+            ("A", "<DEL>"), ("A", "G]CHR2:1]"), ("A", ".TT"), ("A", "*"), ("A", "."), ("A", "N"),
+            ("N", "A"), ("A", "R"), ("A", "U"), ("A", ""), ("AC", "AN"),
+        ]),
+        ("A", "A", "two alleles"), ("A", "a", "two alleles"), ("AC", "ac", "two alleles"),
     ],
 )  # fmt: skip
-def test_no_single_base_change(files, ref, alt):
+def test_no_change_of_letters(files, ref, alt, wanted):
     fasta, vcf = files
     path = vcf(GOOD)
     path.write_text(path.read_text() + f"chr1\t5\trs2\t{ref}\t{alt}\n")
-    found = re.escape(f"Line 3 of {path} has REF {ref!r} and ALT {alt!r}; wanted a change of one")
+    found = re.escape(f"Line 3 of {path} has REF {ref!r} and ALT {alt!r}; wanted {wanted}")
     refused(found, path, fasta)
 
 
 def test_an_allele_among_several(files):
     """None of a line is left out in silence: nor the empty one, of a comma too many."""
     fasta, vcf = files
-    refused("Line 3 .* ALT 'AT'; wanted", vcf(GOOD, "chr1 5 rs2 A C,AT,G"), fasta)
+    refused("Line 3 .* ALT 'AN'; wanted", vcf(GOOD, "chr1 5 rs2 A C,AN,G"), fasta)
     refused("Line 2 .* ALT ''; wanted", vcf("chr1 5 rs2 A C,"), fasta)
 
 
@@ -92,6 +94,8 @@ def test_an_allele_among_several(files):
             r"Line 3 .* on 'chr7', which .*genome\.fa does not have: it has chr1, chr2",
         ),
         ("1 5 . A C", r"on '1', which .* called 'chr1' there"),
+        ("chr1 3 . TTAG T", r"REF 'TTAG' at chr1:3 where .*genome\.fa has 'TTAC'; wanted both"),
+        ("chr1 10 . AC A", r"REF 'AC' at chr1:10 where .* has 'NN'; wanted both"),
         ("chr1 11 . A C", r"Line 3 .* at chr1:11, and chr1 has 10 bp in .*genome\.fa; wanted"),
         ("chr1 5 rs1 A", r"Line 3 .* has 4 columns; wanted at least 5"),
         ("chr1 five . A C", r"Line 3 .* POS 'five'; wanted a whole number"),
@@ -105,6 +109,14 @@ def test_an_allele_among_several(files):
 def test_a_line(files, change, found):
     fasta, vcf = files
     refused(found, vcf(GOOD, change, GOOD), fasta)
+
+
+@pytest.mark.parametrize("change", ["chr1 1 . GATT G", "chr1 5 . A ACGT"])
+def test_an_allele_that_leaves_the_window(files, change):
+    """Of 6 bases 3 are left from the middle on."""
+    fasta, vcf = files
+    found = r"Line 3 .* where the window has 3 bases from the variant on; wanted alleles that fit"
+    refused(found, vcf(GOOD, change), fasta, length=6)
 
 
 # --- the file -----------------------------------------------------------------------------------
@@ -162,6 +174,7 @@ class Gives(nn.Module):
         (torch.zeros(1, 2, 7), TypeError, r"\(1, 2, 7\) for 1"),
         (None, TypeError, "NoneType"),
         ((torch.zeros(1, 7, 2), torch.zeros(1, 1)), TypeError, r"\(1, 7, 2\), \(1, 1\) for 1"),
+        ((torch.zeros(1, 2, 7), torch.zeros(1, 3)), TypeError, r"\(1, 2, 7\), \(1, 3\) for 1"),
         ((torch.zeros(1, 2), torch.zeros(1, 1)), TypeError, r"\(1, 2\), \(1, 1\) for 1"),
         ((torch.zeros(1, 2, 7), torch.zeros(1)), TypeError, r"\(1, 2, 7\), \(1,\) for 1"),
         ((torch.zeros(2, 2, 7), torch.zeros(2, 1)), ValueError, r"\(2, 2, 7\) for 1"),

@@ -70,6 +70,12 @@ def test_loss_is_the_squared_error_per_gene() -> None:
         loss_terms(None, torch.zeros(2, 1), torch.zeros(2))
 
 
+@pytest.mark.parametrize("shape", [(4, 100), (2, 100, 4)])
+def test_what_is_no_batch_of_sequences(shape) -> None:
+    with pytest.raises(ValueError, match=r"wanted \(N, 4, L\)"):
+        PromoterNet()(torch.zeros(shape))
+
+
 def test_a_sequence_shorter_than_both_pools_is_refused() -> None:
     PromoterNet()(torch.zeros(2, 4, 16))
     with pytest.raises(ValueError, match="15 positions; wanted 16 or more"):

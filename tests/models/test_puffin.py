@@ -99,6 +99,31 @@ def test_any_number_of_tracks():
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("tracks", [["a+", "a-"], ["a+", "ATAC", "a-"], ["ATAC"]])
+def test_names_of_tracks(tmp_path, tracks):
+    net, x = SimpleNet(3, 2, tracks=tuple(tracks)), random_sequences(1, 700)
+    assert net(x).shape == (1, len(tracks), 700)
+    assert net.config == {
+        "n_motifs": 3, "n_initiators": 2, "n_tracks": len(tracks), "tracks": tracks,
+    }  # fmt: skip
+    checkpoints.save(net, tmp_path / "net")
+    assert SimpleNet.from_pretrained(tmp_path / "net", tracks=tracks).config == net.config
+    with pytest.raises(checkpoints.CheckpointError, match="tracks"):
+        SimpleNet.from_pretrained(tmp_path / "net", tracks=["b+", "b-"])
+    tied = symmetrised(net)
+    wanted, found = reverse_complement_tracks(tied(x)), tied(rc(x))
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+
+
+def test_without_names_nothing_has_changed(tmp_path):
+    """A checkpoint from before there were names."""
+    net = SimpleNet(3, 2)
+    assert net.config == {"n_motifs": 3, "n_initiators": 2, "n_tracks": 10}
+    del net.config["n_tracks"]
+    checkpoints.save(net, tmp_path / "old")
+    assert SimpleNet.from_pretrained(tmp_path / "old").config["n_tracks"] == 10
+
+
 @pytest.mark.parametrize("make", NETS)
 def test_margin_is_how_far_a_base_reaches(make):
     """A base changes the prediction up to 325 bp away, and not one base farther."""

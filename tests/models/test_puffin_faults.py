@@ -39,6 +39,18 @@ def test_sequences(make):
         assert f"x is {shape}" in refusal(lambda shape=shape: net(torch.zeros(shape)))
 
 
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        ({"tracks": ["a+", "b-"]}, r"'a\+' as track 0 has 'b-' as track 1 where 'a-' should be"),
+        ({"tracks": ["a+", "a-"], "n_tracks": 3}, "n_tracks is 3, and there are 2 names"),
+    ],
+)
+def test_names_of_tracks(config, found):
+    with pytest.raises(ValueError, match=found):
+        SimpleNet(2, 2, **config)
+
+
 def test_tracks(simple):
     message = refusal(lambda: loss_terms(simple, torch.ones(2, 10, 700), torch.ones(2, 700, 10)))
     assert re.search(r"\(2, 10, 700\) .*\(2, 700, 10\)", message)

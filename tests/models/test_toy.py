@@ -231,3 +231,10 @@ def test_score_of_a_single_word_or_a_generator():
     with pytest.raises(TypeError, match=r"^seqs is one string; wanted a list of sequences\.$"):
         score("TATATATA")
     assert score(word for word in ["AAAAAAAA"]).tolist() == [20]
+
+
+@pytest.mark.parametrize("model", [LinearModel(8), ToyCNN(8), MaxPoolCNN(8)])
+@pytest.mark.parametrize("length", [7, 9])
+def test_sequences_of_another_length(model, length):
+    with pytest.raises(ValueError, match=rf"are {length} bp long and the model reads 8; wanted"):
+        model(torch.zeros(2, 4, length))

@@ -23,7 +23,7 @@ from tssbook.exercises.verdict import (
     require_sequence,
     worst,
 )
-from tssbook.interpret.design import Design
+from tssbook.interpret.designs import Design
 from tssbook.metrics import jsd
 from tssbook.models.procapnet import ProCapNet, to_proba
 

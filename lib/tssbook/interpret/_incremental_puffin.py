@@ -21,48 +21,17 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from tssbook.interpret._incremental_cnn import Changes, product
+from tssbook.interpret.heads import Totals
 from tssbook.models.puffin import MARGIN, Puffin, SimpleNet, require_context
 
-__all__ = ["Totals", "totals_changes"]
+__all__ = ["totals_changes"]
 
 # So many at a time that what they need stays in the processor's cache.
 _EDITS = 128
 _SECTION = 93  # outputs of one short transform; 7 sections are the 651 positions within reach
-
-
-class Totals(nn.Module):
-    """Wraps a network of Chapter 3: each track's total over the central positions.
-
-    ``ism(Totals(model), x)`` tells what each base change does to the totals.
-
-    Parameters
-    ----------
-    model
-        Maps ``(N, 4, L)`` to tracks ``(N, T, L)``.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map one-hot ``(N, 4, L)`` to totals ``(N, T)``, without `MARGIN` at either end.
-
-        Raises
-        ------
-        ValueError
-            If the tracks have no central positions.
-        """
-        tracks = self.model(x)
-        if tracks.ndim != 3 or tracks.shape[-1] <= 2 * MARGIN:
-            raise ValueError(
-                f"The model returns {tuple(tracks.shape)}; wanted tracks (N, T, L) of at least "
-                f"{2 * MARGIN + 1} positions, as {MARGIN} at either end do not count."
-            )
-        return tracks[..., MARGIN:-MARGIN].sum(-1)
 
 
 def totals_changes(model: Totals, x: Tensor, bases: Tensor, positions: Tensor) -> Changes:

@@ -1,8 +1,8 @@
-"""Which bases make a prediction: DeepLIFT/SHAP on ProCapNet's two heads (Chapter 4, section 6).
+"""Which bases make a prediction: DeepLIFT/SHAP (Chapter 4, section 6).
 
 tangermeme does the work. Here is the convention in which the book reports what it finds;
-:mod:`tssbook.interpret.heads` has the two numbers that are explained, one for the shape and one
-for the size of initiation.
+:mod:`tssbook.interpret.funcs` has the numbers that are explained: of ProCapNet one for the shape
+and one for the size of initiation.
 
 * *Multipliers* are what comes out of the backward pass: how much the number changes per unit of
   change of each input, between a sequence and one reference. Captum's answer is the multipliers
@@ -30,7 +30,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from tqdm import tqdm
 
-from tssbook.interpret.heads import CountHead, ProfileHead
+from tssbook.interpret.funcs import Func
+from tssbook.interpret.heads import Asked, Columns, ProfileHead, asked
 from tssbook.sequence import require_positive, require_sequences
 from tssbook.training.prediction import on_device, with_gradients
 
@@ -60,7 +61,7 @@ class Attributions(NamedTuple):
     Attributes
     ----------
     contributions, hypothetical : torch.Tensor
-        ``(N, 4, L)``, means over the references, in the unit of the head; see the module's
+        ``(N, 4, L)``, means over the references, in the unit of what is asked; see the module's
         docstring. ``contributions.sum(1)``, ``(N, L)``, is one number per base.
     deltas : torch.Tensor
         Convergence deltas, ``(N, n_shuffles)``: by how much the contributions against each
@@ -75,7 +76,7 @@ class Attributions(NamedTuple):
 def attribute(
     model: nn.Module,
     x: Tensor,
-    head: str,
+    func: Func | str | None = None,
     *,
     seed: int,
     n_shuffles: int = 20,
@@ -88,14 +89,16 @@ def attribute(
     Parameters
     ----------
     model
-        Returns profile logits and count logits, as ProCapNet does. Its mode and its device are
-        as before afterwards. What is not linear in it must be a layer of ``torch.nn`` or a ReLU,
-        as a layer or called in ``forward``.
+        Any model. Its mode and its device are as before afterwards. What is not linear in it must
+        be a layer of ``torch.nn``, or one of the functions that run through layers here (see
+        :class:`tssbook.interpret.heads.Asked`): ReLU, SiLU, softplus, sigmoid, tanh, GELU.
     x
         One-hot ``(N, 4, L)`` of any type, without N: a shuffle needs to know each base. The
         sequences are explained one by one.
-    head
-        ``"profile"`` for `ProfileHead`, ``"count"`` for `CountHead`.
+    func
+        What is explained, one number: ``"profile"`` (`ProfileHead`) or ``"count"`` of two heads,
+        ``total("CAGE+")`` of tracks, or any function ``func(model, x) -> (N,)``; see
+        :mod:`tssbook.interpret.funcs`. None is the one number that the model returns.
     seed
         Of the shuffles. Those of a sequence do not depend on the other sequences.
     n_shuffles
@@ -111,16 +114,14 @@ def attribute(
     ------
     NotImplementedError
         If the contributions do not add up: the model does something that DeepLIFT takes for
-        linear, such as to call ``F.silu`` in ``forward``, where it has no hook.
+        linear, such as to call ``torch.exp`` in ``forward``, where it has no hook.
     TypeError
-        If ``x`` is no tensor, or the model has other outputs.
+        If ``x`` is no tensor, or the model has other outputs, or ``func`` gives several numbers.
     ValueError
         If ``x`` is not ``(N, 4, L)`` or holds something else than A, C, G and T, is too short
-        for the model, or so repetitive that shuffling changes nothing, ``head`` is another one,
+        for the model, or so repetitive that shuffling changes nothing, no ``func`` has that name,
         or a number is below 1.
     """
-    if head not in ("profile", "count"):
-        raise ValueError(f"head is {head!r}; wanted 'profile' or 'count'.")
     require_positive(n_shuffles=n_shuffles, batch_size=batch_size)
     require_sequences(x, bases=True)
     with with_gradients(), on_device(model, device, exact=True) as place, _not_in_place(model):
@@ -128,7 +129,7 @@ def attribute(
         parts = []
         for one in tqdm(x.split(1), disable=not progress, unit="sequence"):
             one = one.to(place, torch.float32, copy=True)  # inference mode's own has no gradient
-            explained = ProfileHead(model, one) if head == "profile" else CountHead(model)
+            explained = asked(model, func, one)
             parts.append(_explained(explained, one, seed, n_shuffles, batch_size))
     return Attributions(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
@@ -147,15 +148,23 @@ def _not_in_place(model: nn.Module) -> Iterator[None]:
 
 
 def _explained(
-    head: nn.Module, x: Tensor, seed: int, n_shuffles: int, batch_size: int
+    explained: Asked, x: Tensor, seed: int, n_shuffles: int, batch_size: int
 ) -> Attributions:
     """Explain one sequence ``(1, 4, L)``."""
     from tangermeme.deep_lift_shap import deep_lift_shap
 
+    column = Columns(explained).eval()  # tangermeme puts its mode back
+    with torch.no_grad():
+        answer = column(x)
+    if answer.shape[1] != 1:
+        raise TypeError(
+            f"There are {answer.shape[1]} numbers for each sequence; wanted one to explain: a func "
+            "such as lambda model, x: model(x)[:, 0], or total('CAGE+') of tracks."
+        )
     with warnings.catch_warnings():  # its word on the deltas: they are looked at below
         warnings.filterwarnings("ignore", "Convergence deltas", RuntimeWarning)
         multipliers, references = deep_lift_shap(
-            head.eval(),
+            column,
             x,
             n_shuffles=n_shuffles,
             batch_size=batch_size,
@@ -172,7 +181,7 @@ def _explained(
             "such as a genome has."
         )
     with torch.no_grad():
-        predicted = torch.cat([head(part) for part in both.split(batch_size)]).cpu()
+        predicted = torch.cat([column(part) for part in both.split(batch_size)]).cpu()
     x, references = both[:1].cpu(), both[1:].cpu()
     multipliers = multipliers[0]  # (n_shuffles, 4, L)
     # What a base adds against a reference: its own multiplier minus that of the reference's base.
@@ -180,13 +189,13 @@ def _explained(
     found = (hypothetical * x).sum((1, 2))  # (n_shuffles,)
     expected = (predicted[:1] - predicted[1:])[:, 0]
     share = _OF_PREDICTION if both.device.type == "cpu" else _OF_PREDICTION_ELSEWHERE
-    _require_sum(found - expected, expected, share * predicted.abs().max(), head, x)
+    _require_sum(found - expected, expected, share * predicted.abs().max(), explained, x)
     mean = hypothetical.mean(0, keepdim=True)  # (1, 4, L)
     return Attributions(mean * x, mean, (found - expected)[None])
 
 
 def _require_sum(
-    deltas: Tensor, expected: Tensor, rounding: Tensor, head: nn.Module, x: Tensor
+    deltas: Tensor, expected: Tensor, rounding: Tensor, explained: Asked, x: Tensor
 ) -> None:
     """Refuse contributions that miss the differences of predictions, ``(n_shuffles,)``."""
     delta, difference = deltas.abs().max(), expected.abs().max()
@@ -194,17 +203,18 @@ def _require_sum(
         raise NotImplementedError(
             f"The contributions miss the differences of predictions by up to {delta:.2g}, where "
             f"these are up to {difference:.2g}; wanted at most {_OF_DIFFERENCE:.0%}. The model "
-            f"does something that DeepLIFT takes for linear{_bent(head, x)}: make each "
-            "activation a layer of torch.nn in __init__ (nn.SiLU() for F.silu), and a product of "
+            f"does something that DeepLIFT takes for linear{_bent(explained, x)}: make each "
+            "activation a layer of torch.nn in __init__ (nn.Mish() for F.mish), and a product of "
             "activations tangermeme.deep_lift_shap.BilinearOp. There is no rule for normalisations "
             "that depend on the sequence (all but nn.BatchNorm1d)."
         )
 
 
 @torch.no_grad()
-def _bent(head: nn.Module, x: Tensor) -> str:
+def _bent(explained: Asked, x: Tensor) -> str:
     """Name the functions that are not linear and that a ``forward`` calls by itself, and whose."""
-    around, found = [""], {}
+    # A profile head's own product is with weights that stand still.
+    around, found = ["" if isinstance(explained, ProfileHead) else "func"], {}
 
     class Listening(TorchFunctionMode):
         def __torch_function__(
@@ -223,14 +233,17 @@ def _bent(head: nn.Module, x: Tensor) -> str:
         around.pop()
 
     hooks = []
-    for name, module in head.model.named_modules():
+    for name, module in explained.named_modules():
         own = "" if type(module).__module__.startswith("torch.nn.") else type(module).__name__
-        where = f"the layer {name} ({own})" if own and name else own
+        inner = name.removeprefix("model").removeprefix(".")
+        where = f"the layer {inner} ({own})" if own and inner else own
+        if module is explained:
+            continue
         hooks.append(module.register_forward_pre_hook(enter(where)))
         hooks.append(module.register_forward_hook(leave))
     try:
         with Listening():
-            head.model(x.to(next(head.parameters(), x)))
+            explained(x)
     finally:
         for hook in hooks:
             hook.remove()

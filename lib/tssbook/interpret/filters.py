@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tssbook.data.tracks import TRACKS
+from tssbook.interpret.funcs import track_index, track_names
 from tssbook.models.puffin import Puffin, SimpleNet, effect_curves
 from tssbook.motifs import frequencies, information
 from tssbook.sequence import require_sequences, reverse_complement
@@ -267,7 +267,7 @@ def ranking(model: SimpleNet | Puffin) -> pd.DataFrame:
         {
             "filter": np.arange(len(strength)),
             "strand": np.where(strand == 0, "+", "-"),
-            "track": np.array(TRACKS)[track],
+            "track": np.array(track_names(model, strands.shape[2]))[track],
             "distance": place - strands.shape[-1] // 2,
             "effect": effect.cpu().numpy(),
             "strength": strength.cpu().numpy(),
@@ -292,7 +292,7 @@ def motif_effects(model: SimpleNet | Puffin, x: Tensor, track: str) -> Tensor:
     x
         One-hot ``(N, 4, L)``, on the model's device.
     track
-        One of :data:`tssbook.data.tracks.TRACKS`.
+        One of the model's (see :func:`tssbook.interpret.funcs.track_names`).
 
     Returns
     -------
@@ -300,10 +300,9 @@ def motif_effects(model: SimpleNet | Puffin, x: Tensor, track: str) -> Tensor:
         ``(N, C, L)``: 80 channels of SimpleNet, 20 of Puffin in the order of
         :data:`tssbook.models.puffin.PUBLISHED_MOTIFS`.
     """
-    if track not in TRACKS:
-        raise ValueError(f"The track is {track!r}; wanted one of {', '.join(TRACKS)}.")
+    number = track_index(model, len(model.deconv.weight), track)
     motifs = model.activations(x)[0]  # (N, C, L)
-    kernels = model.deconv.weight[TRACKS.index(track)][:, None]  # (C, 1, 601)
+    kernels = model.deconv.weight[number][:, None]  # (C, 1, 601)
     return F.conv1d(motifs, kernels, padding=kernels.shape[-1] // 2, groups=len(kernels))
 
 

@@ -18,14 +18,16 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from tssbook.interpret._incremental_cnn import Changes, procapnet_changes, promoter_changes
-from tssbook.interpret._incremental_puffin import Totals, totals_changes
+from tssbook.interpret._incremental_puffin import totals_changes
+from tssbook.interpret.funcs import Func
+from tssbook.interpret.heads import Totals, asked
 from tssbook.models.procapnet import ProCapNet
 from tssbook.models.promoter import PromoterNet
 from tssbook.models.puffin import Puffin, SimpleNet
 from tssbook.sequence import require_positive, require_sequences
 from tssbook.training.prediction import on_device, run
 
-__all__ = ["Totals", "ism"]
+__all__ = ["ism"]
 
 # Some changes: sequence, new base and position of each, ``(E,)``.
 Edits: TypeAlias = tuple[Tensor, Tensor, Tensor]
@@ -47,6 +49,7 @@ _OF_CHANGE, _OF_PREDICTION, _OF_PREDICTION_ELSEWHERE = 1e-3, 2e-6, 1e-4
 def ism(
     model: nn.Module,
     x: Tensor,
+    func: Func | str | None = None,
     *,
     start: int = 0,
     end: int | None = None,
@@ -61,10 +64,14 @@ def ism(
     model
         Maps ``(N, 4, L)`` to a tensor ``(N, ...)``, or to a tuple of such tensors. It is used in
         evaluation mode and without gradients; its mode and device are as before afterwards. A
-        `PromoterNet`, a `ProCapNet`, and the `Totals` of a `SimpleNet` or `Puffin` take a fast
+        `PromoterNet`, a `ProCapNet`, and the `totals` of a `SimpleNet` or `Puffin` take a fast
         path.
     x
         One-hot ``(N, 4, L)``, of any type, so bytes are welcome; N is an all-zero column.
+    func
+        Which numbers of the model's output are asked about, ``func(model, x) -> (N,)`` or
+        ``(N, K)``, or a name such as ``"totals"``; see :mod:`tssbook.interpret.funcs`. None is
+        all that the model returns, of any shape.
     start, end
         Positions to change, ``[start, end)``; None is the end of the sequences.
     batch_size
@@ -87,10 +94,11 @@ def ism(
     Raises
     ------
     TypeError
-        If ``x`` is no tensor, or the model returns something else than tensors.
+        If ``x`` is no tensor, or model or ``func`` return something else.
     ValueError
         If ``x`` is not one-hot ``(N, 4, L)``, the range is empty or leaves the sequences,
-        ``batch_size`` is below 1, or an output does not have one row per sequence.
+        ``batch_size`` is below 1, no ``func`` has that name, or an output does not have one row
+        per sequence.
 
     Warns
     -----
@@ -107,6 +115,7 @@ def ism(
             f"[0, {length})."
         )
     require_positive(batch_size=batch_size)
+    model = model if func is None else asked(model, func)
     possible = x[..., start:end] == 0
     with (
         on_device(model, device, exact=True) as place,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tssbook.models.checkpoints import Pretrained
 from tssbook.models.toy import loss_terms  # the squared error of Chapter 1 is that of Chapter 2
+from tssbook.sequence import require_sequences
 
 __all__ = ["PromoterNet", "loss_terms"]
 
@@ -68,6 +69,7 @@ class PromoterNet(nn.Module, Pretrained):
 
     def features(self, x: Tensor) -> Tensor:
         """Map one-hot ``(N, 4, L)`` to what the trunk knows of each sequence, ``(N, 64)``."""
+        require_sequences(x)
         if x.shape[-1] < (least := self.pool.kernel_size**2):
             raise ValueError(f"x has {x.shape[-1]} positions; wanted {least} or more.")
         # The largest value first, then the ReLU: the same numbers, a quarter of the work.

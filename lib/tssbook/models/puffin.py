@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 from tssbook.models.checkpoints import Pretrained
 from tssbook.models.long_conv import LongConv1d
 from tssbook.models.weights import fill, read_tensors
-from tssbook.sequence import require_counts, require_sequences
+from tssbook.sequence import require_counts, require_mirror_order, require_sequences
 
 Net = TypeVar("Net", "SimpleNet", "Puffin")
 
@@ -74,12 +75,24 @@ class SimpleNet(nn.Module, Pretrained):
     n_initiators
         Filters of 15 bp, whose effects reach 7 bp.
     n_tracks
-        Tracks to predict.
+        Tracks to predict. None is as many as there are names, or ten.
+    tracks
+        Their names, in mirror order (see :func:`tssbook.sequence.require_mirror_order`); they
+        stand in ``config``, and so in the checkpoint.
     """
 
-    def __init__(self, n_motifs: int = 40, n_initiators: int = 20, n_tracks: int = 10) -> None:
+    def __init__(
+        self,
+        n_motifs: int = 40,
+        n_initiators: int = 20,
+        n_tracks: int | None = None,
+        tracks: Sequence[str] | None = None,
+    ) -> None:
         super().__init__()
+        n_tracks = _number_of_tracks(n_tracks, tracks)
         self.config = {"n_motifs": n_motifs, "n_initiators": n_initiators, "n_tracks": n_tracks}
+        if tracks is not None:
+            self.config["tracks"] = list(tracks)
         self.conv = nn.Conv1d(4, n_motifs, _MOTIF, padding=_MOTIF // 2)
         self.conv_inr = nn.Conv1d(4, n_initiators, _INITIATOR, padding=_INITIATOR // 2)
         self.deconv = LongConv1d(2 * n_motifs, n_tracks, _EFFECT)
@@ -185,6 +198,19 @@ class Puffin(nn.Module, Pretrained):
             If it is damaged, or holds the weights of another network.
         """
         return fill(cls, read_tensors(path), path)
+
+
+def _number_of_tracks(n_tracks: int | None, tracks: Sequence[str] | None) -> int:
+    """Return how many tracks are meant; ten, where nothing is said."""
+    if tracks is None:
+        return 10 if n_tracks is None else n_tracks
+    require_mirror_order(tracks)
+    if n_tracks not in (None, len(tracks)):
+        raise ValueError(
+            f"n_tracks is {n_tracks}, and there are {len(tracks)} names of tracks; "
+            "wanted the same number, or the names alone."
+        )
+    return len(tracks)
 
 
 def _both_strands(conv: nn.Conv1d, x: Tensor) -> Tensor:
@@ -326,7 +352,7 @@ def effect_curves(model: SimpleNet | Puffin) -> Tensor:
 def reverse_complement_tracks(tracks: Tensor) -> Tensor:
     """Return tracks ``(N, T, L)`` as they are along the reverse complement.
 
-    The tracks stand in mirror order (see `tssbook.data.TRACKS`), so positions and tracks are both
+    They stand in mirror order (:func:`tssbook.sequence.require_mirror_order`), so both axes are
     reversed.
     """
     return tracks.flip(-1, -2)

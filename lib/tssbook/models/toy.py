@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tssbook.models.checkpoints import Pretrained
-from tssbook.sequence import codes
+from tssbook.sequence import codes, require_sequences
 
 __all__ = ["BASE_SCORES", "BONUS", "LinearModel", "MaxPoolCNN", "ToyCNN", "loss_terms", "score"]
 
@@ -71,6 +71,7 @@ class LinearModel(nn.Module, Pretrained):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map one-hot ``(N, 4, length)`` to scores ``(N,)``."""
+        require_sequences(x, length=self.config["length"])
         x = x.flatten(1)  # (N, 4 * length)
         return self.linear(x).squeeze(-1)  # (N,)
 
@@ -97,6 +98,7 @@ class ToyCNN(nn.Module, Pretrained):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map one-hot ``(N, 4, length)`` to scores ``(N,)``."""
+        require_sequences(x, length=self.config["length"])
         x = torch.relu(self.conv(x))  # (N, n_filters, positions)
         x = x.flatten(1)  # (N, n_filters * positions)
         return self.linear(x).squeeze(-1)  # (N,)
@@ -127,6 +129,7 @@ class MaxPoolCNN(nn.Module, Pretrained):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map one-hot ``(N, 4, length)`` to scores ``(N,)``."""
+        require_sequences(x, length=self.config["length"])
         best = torch.relu(self.conv(x)).amax(-1)  # (N, n_filters)
         return (self.presence(best) + self.bases(x.flatten(1))).squeeze(-1)  # (N,)
 
