@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import pandas as pd
@@ -32,20 +33,36 @@ def read_loci(path: str | Path) -> pd.DataFrame:
     return read_bed(path) if name.endswith((".bed", ".narrowpeak")) else read_tss(path)
 
 
-def track_files(plus: Sequence[str], minus: Sequence[str]) -> list[str]:
-    """Put files of both strands, given in the same order, into mirror order.
+def track_files(plus: Sequence[str], minus: Sequence[str]) -> dict[str, str]:
+    """Name the files of both strands, given in the same order, after what their names share.
+
+    Returns
+    -------
+    dict of str to str
+        ``{"PRO-cap+": "PRO-cap_plus.bw", "PRO-cap-": "PRO-cap_minus.bw"}``.
 
     Raises
     ------
     ValueError
-        There are more of one strand.
+        There are more of one strand, or a name would be there twice.
     """
     if len(plus) != len(minus):
         raise ValueError(
             f"There are {len(plus)} files of the + strand and {len(minus)} of the - strand; wanted "
             "as many, in the same order."
         )
-    return [*plus, *reversed(minus)]
+    named = {}
+    for number, pair in enumerate(zip(plus, minus, strict=True)):
+        letters = zip(*(Path(path).name for path in pair), strict=False)
+        shared = "".join(a for a, _ in takewhile(lambda two: two[0] == two[1], letters))
+        shared = shared.rstrip("._- ") or f"track {number}"
+        if f"{shared}+" in named:
+            raise ValueError(
+                f"Two pairs of files would be called {shared!r}, the second is {' and '.join(pair)}"
+                "; wanted names that differ before the strand."
+            )
+        named |= dict(zip((f"{shared}+", f"{shared}-"), pair, strict=True))
+    return named
 
 
 def load_model(name: str) -> nn.Module:

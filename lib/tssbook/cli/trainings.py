@@ -194,7 +194,7 @@ def _tracks(recipe: Recipe) -> Prepared:
     codes, tracks = store.arrays["sequences"], store.arrays["tracks"]
     split = _split(recipe, store.tables["loci"]["chrom"])
     names = store.tables["tracks"]["track"].tolist()
-    model = _network(recipe, n_tracks=len(names))
+    model = _network(recipe, tracks=names)
     options = {
         "batch_size": recipe.batch_size, "transform": _logarithms, "length": recipe.length,
     }  # fmt: skip

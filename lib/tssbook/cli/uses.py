@@ -35,6 +35,7 @@ from tssbook.training import predict
 __all__ = ["attributed", "filter_motifs", "mutated", "predicted", "scored"]
 
 _ROWS = 256  # loci in memory at a time
+_EXPECTED = 0.01  # motifs of JASPAR that are as near by chance
 _TABLES = (".tsv", ".parquet")
 _STRANDED = (funcs.totals, funcs.strands)  # one number for each track, in mirror order
 _LENGTHS = {"PromoterNet": 2000, "SimpleNet": 4650, "Puffin": 4650, "ProCapNet": 2114}
@@ -183,7 +184,7 @@ def scored(
 def filter_motifs(
     name: str, fasta: Path, loci: Path, out: Path, n_sites: int, *, force: bool
 ) -> list[dict[str, Any]]:
-    """Write the motifs of the first layer in MEME's format, and name them by JASPAR."""
+    """Write motifs of the first layer in MEME's format, and name them by JASPAR where that is sure."""
     require_new(out, force)
     windows = _windows(name, fasta, loci)
     model = windows.model
@@ -191,15 +192,27 @@ def filter_motifs(
     both = isinstance(model, SimpleNet | Puffin)
     x = torch.cat([windows.x(rows) for rows in windows.parts()])
     found = filters.site_frequencies(first.weight, x, n_sites, both_strands=both)
-    cores = {f"filter-{i}": filters.core(one) for i, one in enumerate(found)}
-    write_meme(out, {name: freqs for name, freqs in cores.items() if not freqs.isnan().any()})
-    names = filters.jaspar_names(list(cores.values()))
+    cores = {
+        f"filter-{number}": filters.core(one)
+        for number, one in enumerate(found)
+        if not one.isnan().any()  # all its best sites have an N
+    }
+    write_meme(out, cores)
     return [
-        {"filter": f"filter-{row}", "width": core.shape[1], "nearest": name, "expected": expected}
-        for row, (core, name, expected) in enumerate(
-            zip(cores.values(), names["name"], names["expected"], strict=True)
-        )
+        {"filter": name, "width": core.shape[1], **_nearest(core)} for name, core in cores.items()
     ]
+
+
+def _nearest(motif: Tensor) -> dict[str, Any]:
+    """Name JASPAR's nearest motif, where the motif is nearer than its columns in another order.
+
+    Long motifs of one base composition are near to something in any order.
+    """
+    order = torch.from_numpy(np.random.default_rng(1).permutation(motif.shape[1]))
+    found = filters.jaspar_names([motif, motif[:, order]])
+    expected, by_chance = found["expected"]
+    name = found["name"][0] if expected < min(_EXPECTED, by_chance / 100) else None
+    return {"nearest": name, "expected": expected, "expected_shuffled": by_chance}
 
 
 # --- windows ------------------------------------------------------------------------------------

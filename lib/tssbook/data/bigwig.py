@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tssbook.data.tables import known, other_name
-from tssbook.sequence import require_positive
+from tssbook.sequence import require_mirror_order, require_positive
 
 __all__ = ["BigWigs"]
 
@@ -35,7 +35,8 @@ class BigWigs:
         the first with the last, and so on. Then flipping the tracks' axis and the positions' axis
         gives what the other strand's reader sees. Or files by the names of their tracks, such as
         ``{"RNA+": "rna.plus.bw", "RNA-": "rna.minus.bw"}``, in any order: they are put into
-        mirror order here, the + strand's first.
+        mirror order here, the + strand's first (see
+        :func:`tssbook.sequence.require_mirror_order`).
 
     Attributes
     ----------
@@ -245,15 +246,12 @@ class BigWigs:
 
 def _mirrored(files: Mapping[str, str | Path]) -> dict[str, str | Path]:
     """Put files, by the names of their tracks, into mirror order."""
-    plus = [name for name in files if name.endswith("+")]
-    order = plus + [name[:-1] + "-" for name in reversed(plus)]
-    if len(files) > 1 and set(order) != set(files):
-        alone = sorted(set(order) ^ set(files))[0]
-        raise ValueError(
-            f"The tracks are {', '.join(files)}, and {alone!r} has no other strand; wanted names "
-            "that end in + and -, each with both, or one track alone."
-        )
-    return {name: files[name] for name in (order if len(files) > 1 else files)}
+    plus, minus = ([name for name in files if name.endswith(sign)] for sign in "+-")
+    others = [name for name in files if name not in {*plus, *minus}]
+    place = {name: -plus.index(f"{name[:-1]}+") for name in minus if f"{name[:-1]}+" in plus}
+    order = [*plus, *others, *sorted(minus, key=lambda name: place.get(name, 1))]
+    require_mirror_order(order)
+    return {name: files[name] for name in order}
 
 
 def _require_mirror_order(names: Sequence[str]) -> None:

@@ -1,8 +1,9 @@
 """What a model has learned, base by base: ask it, look inside it, let it design.
 
 `ism` changes every base, `attribute` shares a prediction out among the bases, `score_variants`
-reads a VCF, `design` edits; `filters` reads motifs off first layers, `scan_motifs` and `scan_genome`
-find where motifs match. Which of a model's numbers they are about, a func says (`funcs`).
+reads a VCF, `design` edits; `filters` reads motifs off first layers, `scan_motifs` and
+`scan_genome` find where motifs match. Which of a model's numbers they are about, a func says
+(`funcs`).
 """
 
 from tssbook.interpret import filters, funcs

@@ -7,6 +7,7 @@ motif and its effect), 9 (the published network at a promoter) and 10 (what recu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from tssbook.interpret.funcs import track_index, track_names
 from tssbook.models.puffin import Puffin, SimpleNet, effect_curves
-from tssbook.motifs import frequencies, information
+from tssbook.motifs import checked_frequencies, frequencies, information
 from tssbook.sequence import require_sequences, reverse_complement
 
 __all__ = [
@@ -37,6 +38,11 @@ __all__ = [
 _CONTRAST = 0.7
 _FEWEST_TARGETS = 25  # with fewer, TOMTOM's p-values depend on which they are
 _JASPAR = "JASPAR2026"
+_COLLECTIONS = ("CORE", "UNVALIDATED")
+_TAXA = (
+    "cnidaria", "diatoms", "dictyostelium", "fungi", "insects", "nematodes", "oomycota", "plants",
+    "trematodes", "urochordates", "vertebrates",
+)  # fmt: skip
 
 
 # --- what a filter looks like -----------------------------------------------------------------
@@ -171,8 +177,8 @@ def tomtom(
             f"There are {len(targets)} targets, and chance is judged by their columns; wanted at "
             f"least {_FEWEST_TARGETS}: add JASPAR's, {{**targets, **jaspar()}}."
         )
-    queries = [_checked_frequencies(pwm, f"pwms[{i}]") for i, pwm in enumerate(pwms)]
-    known = [_checked_frequencies(pwm, name) for name, pwm in targets.items()]
+    queries = [checked_frequencies(pwm, f"pwms[{i}]") for i, pwm in enumerate(pwms)]
+    known = [checked_frequencies(pwm, name) for name, pwm in targets.items()]
     if not queries:
         raise ValueError("pwms is empty; wanted at least one matrix.")
     from memelite import tomtom as compare  # compiles a program, so only where it is needed
@@ -180,20 +186,18 @@ def tomtom(
     return pd.DataFrame(compare(queries, known)[0], columns=list(targets))
 
 
-def jaspar() -> dict[str, Tensor]:
-    """Return JASPAR's motifs of vertebrates, frequencies ``(4, W)`` by name and identifier.
-
-    The latest version of each in the collection CORE of JASPAR 2026, such as
-    ``"NFYA MA0060.4"``. Motifs that no transcription factor binds, such as splice sites, are
-    not among them.
-
-    Source: JASPAR (https://jaspar.elixir.no), licence CC BY 4.0, carried by the package pyjaspar.
-    """
+@cache
+def _collection(taxon: str | None, collection: str) -> dict[str, Tensor]:
+    if taxon not in (*_TAXA, None) or collection not in _COLLECTIONS:
+        raise ValueError(
+            f"The motifs asked for are of {taxon!r} in {collection!r}; wanted one of "
+            f"{', '.join(_TAXA)}, or None for all, in {' or '.join(_COLLECTIONS)}."
+        )
     from pyjaspar import jaspardb  # slow to import, and needed here alone
 
     database = jaspardb(release=_JASPAR)
     try:
-        found = database.fetch_motifs(collection="CORE", tax_group=["vertebrates"])
+        found = database.fetch_motifs(collection=collection, tax_group=taxon and [taxon])
     finally:
         database.conn.close()
     return {
@@ -204,7 +208,34 @@ def jaspar() -> dict[str, Tensor]:
     }
 
 
-def jaspar_names(pwms: Sequence[Tensor | np.ndarray]) -> pd.DataFrame:
+def jaspar(taxon: str | None = "vertebrates", collection: str = "CORE") -> dict[str, Tensor]:
+    """Return JASPAR's motifs, frequencies ``(4, W)`` by name and identifier.
+
+    The latest version of each in JASPAR 2026, such as ``"NFYA MA0060.4"``. Motifs that no
+    transcription factor binds, such as splice sites, are not among them. The data base is read
+    once.
+
+    Parameters
+    ----------
+    taxon
+        ``"vertebrates"``, ``"fungi"``, ``"plants"``, ``"insects"``, ``"nematodes"`` and others;
+        None takes all.
+    collection
+        ``"CORE"`` or ``"UNVALIDATED"``.
+
+    Raises
+    ------
+    ValueError
+        There is no such taxon or collection.
+
+    Source: JASPAR (https://jaspar.elixir.no), licence CC BY 4.0, carried by the package pyjaspar.
+    """
+    return dict(_collection(taxon, collection))
+
+
+def jaspar_names(
+    pwms: Sequence[Tensor | np.ndarray], taxon: str | None = "vertebrates"
+) -> pd.DataFrame:
     """Find the motif of JASPAR that each matrix is most similar to: section 6.
 
     A name is that of one member of a family: factors of one family bind the same motif, and
@@ -214,6 +245,8 @@ def jaspar_names(pwms: Sequence[Tensor | np.ndarray]) -> pd.DataFrame:
     ----------
     pwms
         Matrices of frequencies, ``(4, W)``, best without their flanks (:func:`core`).
+    taxon
+        As for `jaspar`.
 
     Returns
     -------
@@ -227,7 +260,7 @@ def jaspar_names(pwms: Sequence[Tensor | np.ndarray]) -> pd.DataFrame:
     ValueError
         If a matrix is none of frequencies.
     """
-    p = tomtom(pwms, jaspar())
+    p = tomtom(pwms, jaspar(taxon))
     rows = []
     for _, row in p.iterrows():
         near = row.nsmallest(3)
@@ -443,14 +476,3 @@ def _placed(matrix: Tensor, reverse: bool, shift: int) -> Tensor:
 def _require_filters(weight: Tensor) -> None:
     if weight.ndim != 3 or weight.shape[1] != 4:
         raise ValueError(f"The filters are {tuple(weight.shape)}; wanted (F, 4, W).")
-
-
-def _checked_frequencies(pwm: Tensor | np.ndarray, name: str) -> np.ndarray:
-    pwm = np.asarray(torch.as_tensor(pwm).detach().cpu(), dtype=np.float64)
-    if pwm.ndim != 2 or len(pwm) != 4 or not np.allclose(pwm.sum(0), 1, atol=1e-4):
-        raise ValueError(
-            f"{name} is {pwm.shape}, with columns that add up to "
-            f"{pwm.sum(0).min() if pwm.size else 0:g} or more; wanted (4, W), frequencies that "
-            "add up to 1."
-        )
-    return pwm
