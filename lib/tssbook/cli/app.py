@@ -26,6 +26,7 @@ motifs = typer.Typer(help="Motifs of filters, and where motifs match.", no_args_
 app.add_typer(data, name="data")
 app.add_typer(motifs, name="motifs")
 
+_CTRL_C = 130
 _USAGE = typer.BadParameter.__mro__[2]  # click's ClickException, which typer brings along
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
@@ -47,14 +48,15 @@ def main() -> None:
     """Run the command line; the process ends with 0, 1 (error), 2 (usage) or 130 (Ctrl-C)."""
     warnings.showwarning = console.warn
     try:
-        app(standalone_mode=False)
+        if app(standalone_mode=False) == _CTRL_C:  # or Abort, by the version of typer
+            raise KeyboardInterrupt
     except _USAGE as error:
         error.show()
         sys.exit(error.exit_code)
     except console.Interrupted as said:
-        console.fail(said, 130)
+        console.fail(said, _CTRL_C)
     except (typer.Abort, KeyboardInterrupt):
-        console.fail("Interrupted; what was being written is left out.", 130)
+        console.fail("Interrupted; what was being written is left out.", _CTRL_C)
     except (ArithmeticError, ImportError, NotImplementedError, OSError, TypeError, ValueError) as e:
         console.fail(e)
     sys.exit(0)

@@ -283,10 +283,9 @@ def _first_mean(values: Tensor, _: Tensor) -> Tensor:
     return values.mean()
 
 
-def _interval(metric: Callable, found: Tensor, measured: Tensor) -> dict[str, float]:
-    """Return a number with its 95 % interval over loci."""
+def _interval(metric: Callable, found: Tensor, measured: Tensor) -> dict[str, float | None]:
+    """Return a number with its 95 % interval over loci; None for what is not defined."""
     value = float(metric(found, measured)) if len(found) else math.nan
-    if not math.isfinite(value):
-        return {"value": None, "from": None, "to": None}
-    low, high = bootstrap_interval(metric, found, measured, seed=1)
-    return {"value": value, "from": low, "to": high}
+    ends = bootstrap_interval(metric, found, measured, seed=1) if math.isfinite(value) else ()
+    known = [number if math.isfinite(number) else None for number in (value, *ends)]
+    return dict(zip(("value", "from", "to"), [*known, None, None], strict=False))

@@ -184,7 +184,7 @@ def scored(
 def filter_motifs(
     name: str, fasta: Path, loci: Path, out: Path, n_sites: int, *, force: bool
 ) -> list[dict[str, Any]]:
-    """Write motifs of the first layer in MEME's format, and name them by JASPAR where that is sure."""
+    """Write motifs of the first layer in MEME's format; name those that JASPAR surely has."""
     require_new(out, force)
     windows = _windows(name, fasta, loci)
     model = windows.model
@@ -197,10 +197,9 @@ def filter_motifs(
         for number, one in enumerate(found)
         if not one.isnan().any()  # all its best sites have an N
     }
+    rows = [{"filter": n, "width": core.shape[1], **_nearest(core)} for n, core in cores.items()]
     write_meme(out, cores)
-    return [
-        {"filter": name, "width": core.shape[1], **_nearest(core)} for name, core in cores.items()
-    ]
+    return rows
 
 
 def _nearest(motif: Tensor) -> dict[str, Any]:
@@ -260,7 +259,16 @@ def _func(model: nn.Module, name: str | None) -> Callable | None:
     if name is None:
         usual = {"SimpleNet": "totals", "Puffin": "totals", "ProCapNet": "count"}
         name = usual.get(type(model).__name__, "output")
-    return funcs.NAMED[name] if name in funcs.NAMED else total(name)
+    if name in funcs.NAMED:
+        return funcs.NAMED[name]
+    weight = getattr(getattr(model, "deconv", None), "weight", ())
+    tracks = funcs.track_names(model, len(weight))
+    if name not in tracks:
+        raise ValueError(
+            f"--func is {name!r}; wanted one of {', '.join([*funcs.NAMED, *tracks])}, or profile "
+            "for attribute."
+        )
+    return total(name)
 
 
 # --- files --------------------------------------------------------------------------------------

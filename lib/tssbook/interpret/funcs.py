@@ -92,9 +92,10 @@ def totals(model: nn.Module, x: Tensor) -> Tensor:
         If the tracks have no central positions.
     """
     tracks = model(x)
-    if tracks.ndim != 3 or tracks.shape[-1] <= 2 * MARGIN:
+    is_tracks = isinstance(tracks, Tensor) and tracks.ndim == 3
+    if not is_tracks or tracks.shape[-1] <= 2 * MARGIN:
         raise ValueError(
-            f"The model returns {tuple(tracks.shape)}; wanted tracks (N, T, L) of at least "
+            f"The model returns {shapes_of(tracks)}; wanted tracks (N, T, L) of at least "
             f"{2 * MARGIN + 1} positions, as {MARGIN} at either end do not count."
         )
     return tracks[..., MARGIN:-MARGIN].sum(-1)
