@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import api
+import mentions
 import policy
 
 SITE = Path(__file__).resolve().parent
@@ -58,7 +60,9 @@ def build(root: Path, out: Path, engine: str) -> None:
     # The scripts that Quarto starts need this Python and its packages.
     paths = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
     env = {**os.environ, "PATH": os.pathsep.join(paths), "QUARTO_PYTHON": sys.executable}
+    api.write(root)
     subprocess.run(command, cwd=root, env=env, check=True)
+    mentions.link(root, out)
     policy.finish(out)
 
 

@@ -24,7 +24,9 @@ from tssbook.data.tables import Source, read_bed
 __all__ = ["JITTER", "LENGTH", "OUTPUT", "Windows", "read_peaks"]
 
 _FEW = 0.2  # of the bases; where a mask leaves fewer, it is hardly one of mappability
-LENGTH, OUTPUT, JITTER = 2114, 1000, 200  # bp that are read, predicted, and shifted either way
+LENGTH = 2114  # bp of sequence that the model reads
+OUTPUT = 1000  # bp in their middle that it predicts
+JITTER = 200  # bp by which a window is shifted at most, either way
 
 
 class Windows(NamedTuple):
