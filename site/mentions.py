@@ -13,13 +13,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import adapt
-import api
+import reference
 
 IMPORT = re.compile(r"\bfrom\s+(tssbook[\w.]*)\s+import\s+(\((?P<many>[^)]*)\)|(?P<one>[^\n]+))")
 NAME = re.compile(r"(\w+)(?:\s+as\s+(\w+))?")
 MENTION = re.compile(r"([A-Za-z_][\w.]*)(?:\(.*\))?", flags=re.DOTALL)
 TELLING = re.compile(r"\w+_\w+|[A-Z]+[a-z]\w*[A-Z]\w*")  # what no other word is spelled like
-SILENT = {"a", "h1", "h2", "h3", "h4", "h5", "h6", "nav", "script", "style", "title"}
+SILENT = {"h1", "h2", "h3", "h4", "h5", "h6", "nav", "script", "style", "title"}
 
 
 class Reader(HTMLParser):
@@ -30,8 +30,8 @@ class Reader(HTMLParser):
         lengths = [len(line) for line in html.splitlines(keepends=True)]
         self._lines = [sum(lengths[:i]) for i in range(len(lengths) + 1)]
         self._open: list[str] = []
-        self.inline: list[tuple[int, int, str, bool]] = []  # start, end, text, may be linked
-        self.blocks: list[list[tuple[int, str, bool]]] = []  # start, text, may be linked
+        self.inline: list[tuple[int, int, str, bool | None]] = []  # start, end, text, see _free
+        self.blocks: list[list[tuple[int, str, bool | None]]] = []  # start, text, see _free
         self._code: tuple[int, list[str]] | None = None
         self.feed(html)
         self.close()
@@ -40,8 +40,11 @@ class Reader(HTMLParser):
         line, column = self.getpos()
         return self._lines[line - 1] + column
 
-    def _free(self) -> bool:
-        return not SILENT & {*self._open} and "main" in self._open
+    def _free(self) -> bool | None:
+        """Say whether a link may stand here; False in another one, None where none is wanted."""
+        if SILENT & {*self._open} or "main" not in self._open:
+            return None
+        return "a" not in self._open
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Enter an element."""
@@ -94,8 +97,9 @@ def imports(reader: Reader) -> list[tuple[str, str, int, int, bool]]:
                 i = max(k for k, start in enumerate(starts[:-1]) if start <= at)
                 place = block[i][0] + at - starts[i]
                 whole = at + len(name[1]) <= starts[i + 1]
-                found.append((name[2] or name[1], f"{line[1]}.{name[1]}",
-                              place, place + len(name[1]), whole and block[i][2]))  # fmt: skip
+                free = bool(whole and block[i][2])
+                path = f"{line[1]}.{name[1]}"
+                found.append((name[2] or name[1], path, place, place + len(name[1]), free))
     return found
 
 
@@ -105,7 +109,7 @@ def meant(text: str, known: dict[str, str], places: dict[str, str]) -> str | Non
     if mention is None:
         return None
     first, dot, rest = mention[1].partition(".")
-    path = mention[1] if first == api.PACKAGE else known.get(first, "") + dot + rest
+    path = mention[1] if first == reference.PACKAGE else known.get(first, "") + dot + rest
     if path in places:
         return places[path]
     if TELLING.fullmatch(mention[1]):
@@ -124,7 +128,7 @@ def linked(html: str, places: dict[str, str], prefix: str) -> str:
     seen: set[str] = set()
     for start, end, text, free in reader.inline:
         place = meant(text, known, places)
-        if place and place not in seen:
+        if place and place not in seen and free is not None:
             seen.add(place)
             if free:
                 spans.append((start, end, place))
@@ -137,10 +141,10 @@ def linked(html: str, places: dict[str, str], prefix: str) -> str:
 def link(root: Path, out: Path) -> None:
     """Link the names in the chapters of the site in `out`; what is linked already stays."""
     book = adapt.read_book(root)
-    rooms = [name for name in api.listed(book) if name != "index"]
+    rooms = [name for name in reference.listed(book) if name != "index"]
     if not rooms:
         return
-    places = api.places(api.read_library(root), rooms)
+    places = reference.places(reference.read_library(root), rooms)
     for source in adapt.pages(book):
         page = out / Path(source).with_suffix(".html")
         if source.endswith(".ipynb") and page.exists():

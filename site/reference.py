@@ -1,14 +1,15 @@
 """Write the reference of the library from its docstrings, one page for each room.
 
-``python site/api.py``; both engines read the same pages. A page is `api/ROOM.qmd`, which is in the
-repository and includes `api/_ROOM.md`, which this script writes. Quarto looks for the pages of a
-book before it runs any script: so they are there, and what they include comes later.
+``python site/reference.py``; both engines read the same pages. A page is `api/ROOM.qmd`, which is
+in the repository and includes `api/_ROOM.md`, which this script writes. Quarto looks for the pages
+of a book before it runs any script: so they are there, and what they include comes later.
 
 The library is read and not imported (griffe), so nothing that it needs has to be installed.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from html import escape
@@ -16,8 +17,8 @@ from pathlib import Path
 
 import adapt
 import griffe
-from api_signature import signature, type_html
-from api_text import Chapters, Text, summary
+from docstrings import Chapters, Text, summary
+from signatures import signature, type_markdown
 
 PACKAGE = "tssbook"
 GROUPED = {"parameters": "Parameters", "attributes": "Attributes"}
@@ -46,8 +47,15 @@ def target(thing: griffe.Object | griffe.Alias) -> griffe.Object:
 
 
 def exported(module: griffe.Module) -> list[tuple[str, griffe.Object]]:
-    """Return the public names of a module, in the order of ``__all__``, with what they are."""
-    return [(name, target(module[name])) for name in module.exports or []]
+    """Return the public names of a module, in the order of ``__all__``, with what they are.
+
+    What is imported by a name comes before a file of that name (`simulator.rates`).
+    """
+    known, found = module.modules_collection, module.imports
+    return [
+        (name, target(known[found.get(name, f"{module.path}.{name}")]))
+        for name in module.exports or []
+    ]
 
 
 def members(cls: griffe.Class) -> list[tuple[str, griffe.Object]]:
@@ -145,10 +153,10 @@ class Page:
             if name and groups and groups[-1][2].description == item.description:
                 groups[-1][0].append(name)
             else:
-                groups.append(([name] if name else [], type_html(item, thing, self.text), item))
+                groups.append(([name] if name else [], type_markdown(item, thing, self.text), item))
         lines = []
         for names, kind, item in groups:
-            shown = ", ".join(f"<code>{escape(star(name, thing))}</code>" for name in names)
+            shown = ", ".join(f"`{star(name, thing)}`" for name in names)
             about = f"{shown} ({kind})" if shown and kind else shown or kind
             body = self.text.markdown(item.description or "", thing)
             lines.append("- " + f"{about}: {body}".replace("\n", "\n  "))
@@ -187,8 +195,8 @@ class Page:
         rows = ["| Name | What it is |", "|:-----|:---------------|"]
         for name, thing in names:
             path = f"{self.room.path}.{within}.{name}" if within else f"{self.room.path}.{name}"
-            first = self.text.inline(summary(thing), thing).replace("|", "&#124;")
-            rows.append(f"| {self.text.link(name, path)} | {first} |")
+            first = self.text.inline(summary(thing), thing)
+            rows.append(f"| {breakable(self.text.link(name, path))} | {first} |")
         return "\n".join(rows) if names else ""
 
     def markdown(self) -> str:
@@ -201,6 +209,12 @@ class Page:
             *(self.entry(*entry) for entry in entries(self.room)),
         ]
         return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def breakable(link: str) -> str:
+    """Return a link to a name as HTML that breaks after its underscores and words."""
+    shown = re.sub(r"(?<=_)(?=\w)|(?<=[a-z])(?=[A-Z])", "<wbr>", link.split("`")[1])
+    return re.sub(r"`[^`]*`", f"<code>{shown.replace('_', '&#95;')}</code>", link)
 
 
 def star(name: str, thing: griffe.Object) -> str:
@@ -229,7 +243,10 @@ def write(root: Path) -> None:
     for name, markdown in pages(root, adapt.read_book(root)).items():
         path = root / "api" / f"_{name}.md"
         if not path.exists() or path.read_text(encoding="utf-8") != markdown:
-            path.write_text(markdown, encoding="utf-8")
+            # Builds side by side write the same: each page is whole whenever it is read.
+            part = path.with_name(f"{path.name}.{os.getpid()}.part")
+            part.write_text(markdown, encoding="utf-8")
+            part.replace(path)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from html import escape
 from pathlib import Path
 
 import griffe
@@ -65,9 +64,10 @@ class Chapters:
 def comment(thing: griffe.Object) -> str:
     """Return the comment beside a constant, or the lines of comment above it."""
     lines = thing.module.source.splitlines()
-    beside = re.search(r"\s#\s+(?!fmt:|noqa)(.+)$", lines[thing.lineno - 1])
-    if beside:
-        return sentence(beside[1])
+    for line in (lines[thing.lineno - 1], lines[thing.endlineno - 1]):
+        beside = re.search(r"\s#\s+(?!fmt:|noqa)(.+)$", line)
+        if beside:
+            return sentence(beside[1])
     above = []
     for line in reversed(lines[: thing.lineno - 1]):
         if not line.startswith("# "):
@@ -111,9 +111,7 @@ class Text:
 
     def link(self, shown: str, path: str) -> str:
         """Return code that leads to the entry of `path`, where there is one."""
-        code = f"<code>{escape(shown)}</code>"
-        place = self.places.get(path)
-        return f'<a href="{place}">{code}</a>' if place else code
+        return linked(f"`{shown}`", self.places.get(path))
 
     def chapter_of(self, thing: griffe.Object) -> int | None:
         """Return the chapter that a thing's module is about."""
@@ -163,15 +161,13 @@ class Text:
             shown = " ".join((mark["code"] or mark["role"] or mark["name"]).split())
             sought = shown if not mark["code"] or shown.startswith("tssbook.") else ""
             place = self.place(sought, thing) if sought else None
-            code = f"<code>{escape(shown.removeprefix('tssbook.') if mark['role'] else shown)}</code>"
-            return f'<a href="{place}">{code}</a>' if place else code
+            return linked(f"`{short(shown, place, thing)}`", place)
         chapter = int(mark["chapter"]) if mark["chapter"] else self.chapter_of(thing)
         numbers = mark["numbers"] or mark["alone"]
         if mark["chapter"] and not numbers:
             return f'<a href="{self.address(chapter, None, thing)}">Chapter {chapter}</a>'
         first, *others = re.findall(r"\d+", numbers)
-        lead = re.match(r"[Ss]ections?\s+", numbers)[0].strip()
-        lead = f"Chapter {chapter}, {lead}" if mark["chapter"] else lead
+        lead = f"Chapter {chapter}, {'sections' if others else 'section'}"
         links = [f'<a href="{self.address(chapter, int(first), thing)}">{lead} {first}</a>']
         links += [f'<a href="{self.address(chapter, int(n), thing)}">{n}</a>' for n in others]
         return links[0] if not others else ", ".join(links[:-1]) + f" and {links[-1]}"
@@ -185,6 +181,20 @@ class Text:
             end = block.end()
         parts.append(self.inline(unwrapped(text[end:]), thing))
         return "\n\n".join(part.strip() for part in parts if part.strip())
+
+
+def linked(shown: str, place: str | None) -> str:
+    """Return what is shown as a link, if there is a place that it leads to."""
+    return f'<a href="{place}">{shown}</a>' if place else shown
+
+
+def short(shown: str, place: str | None, thing: griffe.Object) -> str:
+    """Return a path as one says it: without the file, and without the room on its own page."""
+    if place is None or not shown.startswith("tssbook."):
+        return shown
+    room, _, name = place.partition("#")
+    room = room.removesuffix(".html")
+    return name if name and thing.path.split(".")[1:2] == [room] else f"{room}.{name}".strip(".")
 
 
 def unwrapped(text: str) -> str:

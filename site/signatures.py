@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
+import re
+from html import escape, unescape
 
 import griffe
-from api_text import Text
+from docstrings import Text, linked
 
 SHORT = 60  # letters of a signature that stands on one line
 LONGEST = 80  # letters of a constant's value
@@ -27,43 +28,40 @@ def expression(found: str | griffe.Expr | None, text: Text) -> str:
 
 
 def name_html(name: griffe.ExprName, text: Text) -> str:
-    """Return a name in a type: a link, or the types that it stands for."""
+    """Return a name in a type or default: a link, or what it stands for."""
     place = text.places.get(name.canonical_path)
     if place:
         return f'<a href="{place}">{escape(name.name)}</a>'
-    meant = alias_of(name)
-    return expression(meant, text) if meant is not None else escape(name.name)
+    meant = value_of(name)
+    return escape(name.name) if meant is None else expression(meant, text)
 
 
-def alias_of(name: griffe.ExprName) -> griffe.Expr | None:
-    """Return what a name for a type stands for, if the library defines it."""
-    if not name.canonical_path.startswith("tssbook.") or not name.name[:1].isupper():
+def value_of(name: griffe.ExprName) -> str | griffe.Expr | None:
+    """Return what stands behind a name of the library that no page describes.
+
+    That is a type with a name of its own, such as ``Rows``, or a constant of one file.
+    """
+    if not name.canonical_path.startswith("tssbook."):
         return None
     module = name.parent
-    while getattr(module, "parent", None) is not None:
+    while module.parent is not None:
         module = module.parent
-    try:
-        found = module.modules_collection[name.canonical_path]
-    except KeyError:
-        return None
+    found = module.modules_collection[name.canonical_path]
     found = found.final_target if found.is_alias else found
-    is_type = found.is_attribute and isinstance(found.value, griffe.ExprBinOp | griffe.ExprSubscript)
-    return found.value if is_type else None
+    if not found.is_attribute or isinstance(found.value, griffe.ExprCall):
+        return None
+    return found.value
 
 
-def type_html(item: object, thing: griffe.Object, text: Text) -> str:
-    """Return the type of a parameter, result or error, with its default, as HTML."""
-    kind = item.annotation
-    if isinstance(kind, str):
-        place = text.place(kind, thing)
-        html = f'<a href="{place}">{escape(kind)}</a>' if place else escape(kind)
-    else:
-        html = expression(kind, text)
-    html = f"<code>{html}</code>" if html else ""
+def type_markdown(item: object, thing: griffe.Object, text: Text) -> str:
+    """Return the type of a parameter, result or error, with its default; one name is a link."""
+    html = expression(item.annotation, text)
+    path = getattr(item.annotation, "canonical_path", item.annotation)
+    shown = linked(f"`{bare(html)}`", text.place(str(path), thing)) if html else ""
     default = default_of(getattr(item, "name", None), thing)
     if default is not None:
-        html += f"{', ' if html else ''}default <code>{expression(default, text)}</code>"
-    return html
+        shown += f"{', ' if shown else ''}default `{bare(expression(default, text))}`"
+    return shown
 
 
 def default_of(name: str | None, thing: griffe.Object) -> str | griffe.Expr | None:
@@ -121,7 +119,9 @@ def signature(name: str, thing: griffe.Object, room: str, text: Text) -> str:
         return block([f"from {room} import {escape(name)}"])
     if thing.is_attribute:
         about = f": {expression(thing.annotation, text)}" if thing.annotation is not None else ""
-        value = str(thing.value) if thing.value is not None and "property" not in thing.labels else ""
+        value = (
+            str(thing.value) if thing.value is not None and "property" not in thing.labels else ""
+        )
         value = value if len(value) <= LONGEST else f"{value[:LONGEST].rsplit(' ', 1)[0]} ..."
         return block([f"<b>{escape(name)}</b>{about}" + (f" = {escape(value)}" if value else "")])
     lines = parameter_lines(parameters(thing), text)
@@ -142,9 +142,8 @@ def signature(name: str, thing: griffe.Object, room: str, text: Text) -> str:
 
 
 def bare(html: str) -> str:
-    """Return the text of HTML without entities and tags, to count its letters."""
-    parts = html.replace("&", "").split("<")
-    return "".join([parts[0], *(part.split(">", 1)[-1] for part in parts[1:])])
+    """Return the text of HTML."""
+    return unescape(re.sub(r"<[^>]*>", "", html))
 
 
 def block(lines: list[str]) -> str:
