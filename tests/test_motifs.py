@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from tssbook.motifs import frequencies, information, similarity, site_counts
+from tssbook.motifs import (
+    frequencies,
+    information,
+    read_meme,
+    similarity,
+    site_counts,
+    write_meme,
+)
 from tssbook.sequence import one_hot
 
 
@@ -206,3 +214,85 @@ def test_site_counts_of_more_sequences_than_a_part():
     conv, x = torch.nn.Conv1d(4, 2, 3), one_hot(["GATTACA", "TATATAT"]).repeat(600, 1, 1)
     few = site_counts(conv, x[:2].to(torch.uint8), 0)
     assert torch.equal(site_counts(conv, x, 0), 600 * few)
+
+
+# --- MEME's format ----------------------------------------------------------------------------
+
+MEME = """MEME version 4
+
+ALPHABET= ACGT
+
+MOTIF MA0001.1   AT
+letter-probability matrix: alength= 4 w= 2 nsites= 7 E= 0
+ 0.75 0.25 0.00 0.00
+ 0.00 0.00 0.333 0.667
+URL http://example.org
+
+MOTIF two
+letter-probability matrix: alength= 4 w= 1
+0 0 0 1
+"""
+
+
+def test_motifs_of_a_meme_file(tmp_path: Path):
+    path = tmp_path / "motifs.meme"
+    path.write_text(MEME)
+    motifs = read_meme(path)
+    assert list(motifs) == ["MA0001.1 AT", "two"]
+    assert motifs["MA0001.1 AT"][:, 0].tolist() == [0.75, 0.25, 0, 0]
+    assert motifs["two"].tolist() == [[0], [0], [0], [1]]
+    again = read_meme(write_meme(tmp_path / "again.meme", motifs))
+    assert list(again) == list(motifs)
+    for name, matrix in motifs.items():
+        torch.testing.assert_close(again[name], matrix, atol=1e-6, rtol=0)
+
+
+def test_other_programs_read_what_is_written(tmp_path: Path):
+    from memelite.io import read_meme as theirs
+
+    motifs = {"a b": columns([1.0, 0, 0, 0], [0, 0.5, 0.5, 0])}
+    found = theirs(str(write_meme(tmp_path / "m.meme", motifs)))
+    assert list(found) == ["a b"]
+    assert found["a b"].tolist() == motifs["a b"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("0.75 0.25", "0.85 0.25", "columns that add up to"),
+        ("w= 2", "w= 5", "has not the 5 rows"),
+        ("0.75", "x", "has not the 2 rows of four numbers"),
+        ("MOTIF two", "MOTIF MA0001.1 AT", "two motifs 'MA0001.1 AT'"),
+        ("letter-probability matrix: alength= 4 w= 1", "", "there is no line 'letter-prob"),
+        ("ALPHABET= ACGT", "ALPHABET= ACGU", "has the alphabet ACGU"),
+        ("MOTIF", "motif", "no line that begins with MOTIF"),
+        ("0 0 0 1\n", "", "has not the 1 rows of four numbers"),
+    ],
+)
+def test_meme_files_that_are_not_whole(tmp_path: Path, old: str, new: str, words: str):
+    path = tmp_path / "motifs.meme"
+    path.write_text(MEME.replace(old, new))
+    with pytest.raises(ValueError, match=words):
+        read_meme(path)
+
+
+def test_a_meme_file_that_is_none(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="wanted motifs in MEME's format"):
+        read_meme(tmp_path / "none.meme")
+    (tmp_path / "packed.meme").write_bytes(b"\x1f\x8b\x08\xff")
+    with pytest.raises(ValueError, match="is no text; wanted motifs"):
+        read_meme(tmp_path / "packed.meme")
+
+
+def test_motifs_that_meme_cannot_hold(tmp_path: Path):
+    one = columns([1.0, 0, 0, 0])
+    for motifs, words in (
+        ({}, "There are no motifs"),
+        ({" ": one}, "the name ' '"),
+        ({"a\nb": one}, "wanted words on one line"),
+        ({"a": one * 2}, "add up to 2"),
+        ({"a": columns([math.nan] * 4)}, "add up to nan"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            write_meme(tmp_path / "m.meme", motifs)
+    assert not list(tmp_path.iterdir())

@@ -215,7 +215,7 @@ FLOOR = {"sequence", "metrics", "motifs", "files"}
 ROOMS = {
     "sequence": set(),
     "metrics": {"sequence"},
-    "motifs": {"sequence"},
+    "motifs": {"sequence", "files"},
     "files": set(),
     "models": FLOOR,
     "data": {"sequence", "files"},

@@ -1,18 +1,31 @@
 """From a convolution's filters, or a stack of aligned sequences, to sequence logos.
 
-Chapter 1, sections 8 and 10.
+Chapter 1, sections 8 and 10. `read_meme` and `write_meme` exchange motifs with other programs.
 """
 
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tssbook.sequence import require_sequences
+from tssbook.files import kind, write_whole
+from tssbook.sequence import ALPHABET, require_sequences
 
-__all__ = ["frequencies", "information", "similarity", "site_counts"]
+__all__ = [
+    "checked_frequencies",
+    "frequencies",
+    "information",
+    "read_meme",
+    "similarity",
+    "site_counts",
+    "write_meme",
+]
 
 
 def frequencies(counts: Tensor) -> Tensor:
@@ -129,6 +142,130 @@ def similarity(matrix: Tensor, motif: Tensor) -> float:
     fits = torch.corrcoef(both)[0, 1:]
     fits = fits[~fits.isnan()]  # where a matrix is constant under the motif
     return float(fits.max()) if len(fits) else math.nan
+
+
+def read_meme(path: str | Path) -> dict[str, Tensor]:
+    """Read the motifs of a file in MEME's text format, as JASPAR and HOCOMOCO offer them.
+
+    Parameters
+    ----------
+    path
+        The file, not compressed.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        Frequencies ``(4, W)`` ``float64`` by what stands behind ``MOTIF``, such as
+        ``"MA0004.1 Arnt"``, in the order of the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        The file is no text, holds no motif, two of one name, or half of one; a column does not
+        add up to 1; or the letters are not A, C, G and T.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"There is no file {path}; wanted motifs in MEME's format.")
+    content = Path(path).read_bytes()
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"{path} is {kind(content) or 'no text'}; wanted motifs in MEME's format, not "
+            "compressed."
+        ) from None
+    letters = re.search(r"^ALPHABET\s*=\s*(\S+)", text, re.MULTILINE)
+    if letters and letters[1] != ALPHABET:
+        raise ValueError(f"{path} has the alphabet {letters[1]}; wanted motifs of {ALPHABET}.")
+    motifs: dict[str, Tensor] = {}
+    for part in re.split(r"^MOTIF\b", text, flags=re.MULTILINE)[1:]:
+        name = " ".join(part.split("\n", 1)[0].split())
+        if name in motifs:
+            raise ValueError(f"{path} has two motifs {name!r}; wanted each name once.")
+        motifs[name] = _matrix(part, f"{path}, motif {name!r}")
+    if not motifs:
+        raise ValueError(f"{path} has no line that begins with MOTIF; wanted MEME's text format.")
+    return motifs
+
+
+def _matrix(part: str, where: str) -> Tensor:
+    """Read the matrix of one motif, ``(4, W)``."""
+    head = re.search(r"^letter-probability matrix:.*?\bw=\s*(\d+).*$", part, re.MULTILINE)
+    if head is None:
+        raise ValueError(
+            f"{where}: there is no line 'letter-probability matrix: ... w= ...'; wanted one."
+        )
+    rows = [line.split() for line in part[head.end() :].strip().splitlines()[: int(head[1])]]
+    try:
+        matrix = torch.tensor([[float(x) for x in row] for row in rows], dtype=torch.float64)
+    except ValueError:
+        matrix = torch.empty(0)
+    if matrix.shape != (int(head[1]), len(ALPHABET)):
+        raise ValueError(
+            f"{where} has not the {head[1]} rows of four numbers that it says; is the file whole?"
+        )
+    checked_frequencies(matrix.T, where, tolerance=1e-2)  # files have a few digits
+    return frequencies(matrix.T)
+
+
+def write_meme(path: str | Path, motifs: Mapping[str, Tensor]) -> Path:
+    """Write motifs in MEME's text format, for Tomtom, FIMO and the like.
+
+    Parameters
+    ----------
+    path
+        The file; an older one of that name is replaced when the new one is complete.
+    motifs
+        Frequencies ``(4, W)`` by name; a name is one or two words.
+
+    Returns
+    -------
+    Path
+        The file. It says a background of one quarter for each base, and nothing of numbers of
+        sites, which a matrix does not know.
+
+    Raises
+    ------
+    ValueError
+        There is no motif, a matrix is none of frequencies, or a name is empty or no single line.
+    OSError
+        The file cannot be written.
+    """
+    if not motifs:
+        raise ValueError("There are no motifs; wanted one or more, by name.")
+    lines = ["MEME version 4", "", f"ALPHABET= {ALPHABET}", "", "strands: + -", ""]
+    lines += ["Background letter frequencies", " ".join(f"{base} 0.25" for base in ALPHABET), ""]
+    for name, freqs in motifs.items():
+        if not name.strip() or len(name.splitlines()) != 1:
+            raise ValueError(f"A motif has the name {name!r}; wanted words on one line.")
+        matrix = checked_frequencies(freqs, f"The motif {name!r}")
+        lines += [f"MOTIF {name}", f"letter-probability matrix: alength= 4 w= {matrix.shape[1]}"]
+        lines += [" ".join(f"{f:.6f}" for f in column) for column in matrix.T] + [""]
+    write_whole({Path(path): "\n".join(lines).encode()})
+    return Path(path)
+
+
+def checked_frequencies(
+    matrix: Tensor | np.ndarray, name: str, *, tolerance: float = 1e-4
+) -> np.ndarray:
+    """Return a motif as numbers, ``(4, W)`` ``float64``; refuse what is none of frequencies.
+
+    Raises
+    ------
+    ValueError
+        The shape is another one, or a column does not add up to 1.
+    """
+    freqs = np.asarray(torch.as_tensor(matrix).detach().cpu(), dtype=np.float64)
+    total = freqs.sum(0) if freqs.ndim else freqs
+    if freqs.ndim != 2 or len(freqs) != 4 or not np.allclose(total, 1, atol=tolerance):
+        raise ValueError(
+            f"{name} is {freqs.shape}, with columns that add up to "
+            f"{total.min() if freqs.size else 0:g} or more; wanted (4, W), frequencies that add up "
+            "to 1: call frequencies first."
+        )
+    return freqs
 
 
 def _require_rows(x: Tensor) -> None:

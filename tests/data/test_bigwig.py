@@ -256,3 +256,19 @@ def test_strands_out_of_mirror_order(tmp_path):
     message = refusal(lambda: BigWigs(paths))
     assert re.search(r"a\.plus\.bw is track 0 .* 2 of 4; wanted a\.minus\.bw as track 3", message)
     assert len(BigWigs([paths[0], paths[1], paths[3], paths[2]])) == 4
+
+
+def test_tracks_by_name_are_put_into_mirror_order(tmp_path):
+    files = {
+        name: write(tmp_path / f"{number}.bw", {"chr1": [number, 9]})
+        for number, name in enumerate(["a-", "b+", "b-", "a+"])
+    }
+    named = BigWigs(files)
+    assert named.names == ["b+", "a+", "a-", "b-"]
+    assert named.read(["chr1"], [0], 1)[0, :, 0].tolist() == [1, 3, 0, 2]
+    assert BigWigs({"ATAC": files["a-"]}).names == ["ATAC"]
+    assert BigWigs(list(files.values())).names == ["0", "1", "2", "3"]
+    message = refusal(lambda: BigWigs({"a+": files["a+"], "b-": files["b-"]}))
+    assert re.match(r"The tracks are a\+, b-, and 'a-' has no other strand; wanted", message)
+    message = refusal(lambda: BigWigs({"a+": files["a+"], "ATAC": files["b-"]}))
+    assert "'ATAC' has no other strand" in message

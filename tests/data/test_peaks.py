@@ -160,3 +160,20 @@ def test_windows_lie_around_summits(files):
     ))  # fmt: skip
     found = read_peaks(folder / "genome.fa", two, summits)
     assert found.loci["tss"].tolist() == [3007, 3050]  # without a summit the middle
+
+
+def test_a_subset_keeps_its_places(files):
+    folder, _ = files
+    two = [folder / "plus.bw", folder / "minus.bw"]
+    windows = read_peaks(
+        folder / "genome.fa", two, folder / "peaks.bed", folder / "background.bed", length=600
+    )
+    assert windows.codes.shape == (3, 600 + 2 * 200)  # and the jitter on either side
+    first = windows.subset([1, 0])
+    assert first.loci["tss"].tolist() == windows.loci["tss"].iloc[[1, 0]].tolist()
+    np.testing.assert_array_equal(first.reads, windows.reads[[1, 0]])
+    assert windows.subset(windows.peak).peak.all()
+    with pytest.raises(ValueError, match="wanted some numbers from 0 to"):
+        windows.subset([len(windows.codes)])
+    with pytest.raises(ValueError, match="or a mask of"):
+        windows.subset(np.array([True]))

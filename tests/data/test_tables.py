@@ -315,3 +315,16 @@ def test_a_summit_that_is_none(tmp_path, summit, said):
     message = refusal(lambda: read_bed(path))
     assert f"Line 1 of {path}" in message
     assert said in message
+
+
+@pytest.mark.parametrize("read", [read_bed, read_tss, read_table])
+@pytest.mark.parametrize("source", [None, [1, 2], pd.Series({"chrom": "chr1"})])
+def test_what_is_no_table(read, source):
+    with pytest.raises(TypeError, match=r"is a (NoneType|list|Series); wanted a pandas.DataFrame"):
+        read(source)
+
+
+def test_commas_are_no_tabs(tmp_path):
+    (tmp_path / "a.csv").write_text("gene,expression\na,1\n")
+    message = refusal(lambda: read_table(tmp_path / "a.csv", ["gene"]))
+    assert "is separated by commas; wanted columns separated by tabs" in message

@@ -67,7 +67,10 @@ def test_tables_say_what_happened(files, tmp_path):
         for c, a, b in zip(loci["chrom"], loci["start"], loci["end"], strict=True)
     ]
     assert loci["blacklisted"].tolist() == wanted
-    assert store.tables["tracks"].to_dict("list") == {"file": ["a.plus.bw", "a.minus.bw"]}
+    assert store.tables["tracks"].to_dict("list") == {
+        "track": ["a.plus", "a.minus"],
+        "file": ["a.plus.bw", "a.minus.bw"],
+    }
 
 
 def interrupt(files, folder, monkeypatch, after: int) -> list[int]:

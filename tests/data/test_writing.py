@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.support import refusal
-from tssbook.data import BigWigs, extract, write_bigwigs
+from tssbook.data import BigWigs, extract, write_bigwigs, write_table
 from tssbook.data.fasta import Fasta
 
 LENGTHS = {"chr2": 60, "chr1": 100}
@@ -88,3 +91,37 @@ def test_no_folder(tmp_path):
         lambda: write_bigwigs([path], np.ones((1, 1, 4)), windows, LENGTHS), FileNotFoundError
     )
     assert str(path.parent) in message
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    """pyBigWig ends the process when a disk is full."""
+    free = shutil.disk_usage(tmp_path)._replace(free=(1 << 20) + 8 * 4 - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    loci = pd.DataFrame({"chrom": ["chr1"], "start": [0], "end": [4], "strand": ["+"]})
+    with pytest.raises(OSError, match="has 1 MB free, and the bigWigs may take 1 MB"):
+        write_bigwigs([tmp_path / "a.bw"], np.ones((1, 1, 4)), loci, {"chr1": 9})
+    assert not list(tmp_path.iterdir())
+    write_bigwigs([tmp_path / "a.bw"], np.ones((1, 1, 3)), loci.assign(end=3), {"chr1": 9})
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.parquet"])
+def test_tables_come_back(tmp_path, name):
+    table = pd.DataFrame({"chrom": ["chr1", "chr2"], "delta": [0.1, -2.5]}, index=[5, 7])
+    path = write_table(tmp_path / name, table)
+    again = pd.read_csv(path, sep="\t") if name.endswith("tsv") else pd.read_parquet(path)
+    pd.testing.assert_frame_equal(again, table.reset_index(drop=True))
+
+
+def test_tables_of_other_names_and_nowhere(tmp_path):
+    table = pd.DataFrame({"a": [1]})
+    assert "wanted a name that ends in .tsv or .parquet" in refusal(
+        lambda: write_table(tmp_path / "a.xlsx", table)
+    )
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        write_table(tmp_path / "none" / "a.tsv", table)
+
+
+def test_parquet_without_its_package(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "tssbook\[scale\]"'):
+        write_table(tmp_path / "a.parquet", pd.DataFrame({"a": [1]}))

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -220,7 +221,7 @@ def test_folder_as_on_the_hub(model, tmp_path, monkeypatch):
     Other().save_pretrained(tmp_path)  # replaced
     model.save_pretrained(tmp_path)
     assert names(tmp_path) == ["README.md", "config.json", "model.safetensors"]
-    assert "library_name: tssbook" in (tmp_path / "README.md").read_text()
+    assert 'library_name: "tssbook"' in (tmp_path / "README.md").read_text()
     assert same_tensors(Tiny.from_pretrained(tmp_path), model)
     monkeypatch.chdir(tmp_path)
     assert same_tensors(Tiny.from_pretrained("."), model)
@@ -232,19 +233,42 @@ def test_push_to_hub_sends_the_folder(model, monkeypatch):
     sent = {}
 
     class Hub:
-        def __init__(self, token=None):
-            pass
+        def __init__(self, token):
+            sent["token"] = token
 
-        def create_repo(self, repo_id, **_):
-            return type("Url", (), {"repo_id": repo_id})
+        def create_repo(self, repository, *, private, exist_ok):
+            assert exist_ok
+            sent["private"] = private
+            return type("Url", (), {"repo_id": repository})
 
-        def upload_folder(self, *, repo_id, folder_path, **_):
+        def upload_folder(self, *, repo_id, folder_path):
             sent[repo_id] = names(Path(folder_path))
+            sent["card"] = (folder_path / "README.md").read_text()
             return "https://hub/commit"
 
-    monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Hub)
-    assert model.push_to_hub("someone/tiny") == "https://hub/commit"
-    assert sent == {"someone/tiny": ["README.md", "config.json", "model.safetensors"]}
+    monkeypatch.setattr("huggingface_hub.HfApi", Hub)
+    address = model.push_to_hub("someone/tiny", private=True, token="secret", task="adding up")
+    assert address == "https://hub/commit"
+    assert "Tiny.from_pretrained('someone/tiny')" in sent.pop("card")
+    files = ["README.md", "config.json", "model.safetensors"]
+    assert sent == {"token": "secret", "private": True, "someone/tiny": files}
+
+
+def test_the_card_says_what_was_told_and_what_was_not(model, tmp_path):
+    model.trained_on = {"length": 3}
+    model.save_pretrained(
+        tmp_path / "mine", task="adding up", licence="MIT", metrics={"r": 0.5}, training={"seed": 1}
+    )
+    card = (tmp_path / "mine" / "README.md").read_text()
+    _, metadata, body = card.split("---\n", 2)
+    assert yaml.safe_load(metadata) == {
+        "library_name": "tssbook", "license": "mit", "tags": ["biology", "genomics", "dna"]
+    }  # fmt: skip
+    for words in ("# mine", "adding up", "r: 0.5", "seed: 1", "## Data\n\nnot told", "length: 3"):
+        assert words in body
+    assert describe(tmp_path / "mine")["task"] == "adding up"
+    with pytest.raises(TypeError, match="model: these fields are filled in by save itself"):
+        model.save_pretrained(tmp_path / "other", model="x")
 
 
 def test_from_pretrained_of_a_hub_repository(model, tmp_path, monkeypatch):

@@ -194,3 +194,10 @@ def test_on_device_moves_there_and_back():
 def test_on_device_of_a_model_without_parameters():
     with on_device(nn.ReLU(), "cpu") as place:
         assert place.type == "cpu"
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", 3.5])
+def test_a_device_that_is_not_here(device):
+    with pytest.raises(ValueError, match=r"device is .*; wanted one that PyTorch has here: cpu"):
+        resolve_device(device)
+    assert resolve_device("cpu") == torch.device("cpu")

@@ -6,12 +6,14 @@ with its genes, tracks or peaks; `fetch` brings the files that the chapters use.
 
 from tssbook.data import genome
 from tssbook.data.annotation import read_gtf
+from tssbook.data.background import matching_background
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.blacklists import Blacklist, cage_blacklists
 from tssbook.data.download import ChecksumError, MissingFile, cache_folder, fetch
 from tssbook.data.fasta import Fasta
 from tssbook.data.genome import extract
 from tssbook.data.peaks import JITTER, LENGTH, OUTPUT, Windows, read_peaks
+from tssbook.data.pieces import Pieces
 from tssbook.data.promoters import (
     Promoters,
     ecoli_promoters,
@@ -24,7 +26,7 @@ from tssbook.data.store import Store, open_store
 from tssbook.data.tables import NoIntervals, read_bed, read_table, read_tss
 from tssbook.data.tracks import TRACKS, build_tracks
 from tssbook.data.ucsc import fetch_sequence
-from tssbook.data.writing import write_bigwigs
+from tssbook.data.writing import write_bigwigs, write_table
 
 __all__ = [
     "JITTER",
@@ -37,6 +39,7 @@ __all__ = [
     "Fasta",
     "MissingFile",
     "NoIntervals",
+    "Pieces",
     "Promoters",
     "Split",
     "Store",
@@ -51,6 +54,7 @@ __all__ = [
     "genome",
     "join_expression",
     "load_promoters",
+    "matching_background",
     "open_store",
     "read_bed",
     "read_expression",
@@ -62,4 +66,5 @@ __all__ = [
     "split_by_block",
     "split_by_chromosome",
     "write_bigwigs",
+    "write_table",
 ]

@@ -8,6 +8,7 @@ works outside Python's global lock (pyBigWig and pybigtools work inside it).
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from tssbook.sequence import require_positive
 
 __all__ = ["BigWigs"]
 
+_ENDING = r"(?i)\.(bw|bigwig)$"
 _LARGEST = 3e38  # of float32; what is infinite comes as the largest number there is
 
 
@@ -31,11 +33,15 @@ class BigWigs:
         The files, in the order of the tracks. A file and its other strand, called by the words
         ``plus`` and ``minus`` in names that are otherwise the same, must stand in mirror order:
         the first with the last, and so on. Then flipping the tracks' axis and the positions' axis
-        gives what the other strand's reader sees.
+        gives what the other strand's reader sees. Or files by the names of their tracks, such as
+        ``{"RNA+": "rna.plus.bw", "RNA-": "rna.minus.bw"}``, in any order: they are put into
+        mirror order here, the + strand's first.
 
     Attributes
     ----------
     paths : list of Path
+    names : list of str
+        Of the tracks; of a list of files what they are called, without ``.bw`` or ``.bigWig``.
     lengths : list of dict of str to int
         Per file its chromosomes and their lengths.
 
@@ -44,19 +50,23 @@ class BigWigs:
     FileNotFoundError
         There is no such file.
     ValueError
-        ``paths`` is no list or empty, a file is no bigWig or listed twice, or the files of two
-        strands are not in mirror order by their names, plus before minus.
+        ``paths`` is no list or empty, a file is no bigWig or listed twice, the files of two
+        strands are not in mirror order by their names, plus before minus, or a track that is
+        named lacks its other strand.
     """
 
-    def __init__(self, paths: Sequence[str | Path]) -> None:
+    def __init__(self, paths: Sequence[str | Path] | Mapping[str, str | Path]) -> None:
         import figwig
 
+        named = _mirrored(paths) if isinstance(paths, Mapping) else None
+        paths = list(named.values()) if named is not None else paths
         if isinstance(paths, str | Path) or not len(paths):
             raise ValueError(f"The bigWigs are {paths!r}; wanted a list of files, one a track.")
         self.paths = [Path(path) for path in paths]
         for path in self.paths:
             if not path.is_file():
                 raise FileNotFoundError(f"There is no file {path}; wanted a bigWig file.")
+        self.names = list(named or (re.sub(_ENDING, "", path.name) for path in self.paths))
         _require_mirror_order([path.name for path in self.paths])
         if twice := [path for path in self.paths if self.paths.count(path) > 1]:
             raise ValueError(f"{twice[0]} is listed twice; wanted a file for each track.")
@@ -77,7 +87,7 @@ class BigWigs:
         return self._below.tolist()
 
     @classmethod
-    def of(cls, bigwigs: BigWigs | Sequence[str | Path]) -> BigWigs:
+    def of(cls, bigwigs: BigWigs | Sequence[str | Path] | Mapping[str, str | Path]) -> BigWigs:
         """Open paths; opened files are given back as they are."""
         return bigwigs if isinstance(bigwigs, cls) else cls(bigwigs)
 
@@ -231,6 +241,19 @@ class BigWigs:
                     "everywhere there, as on a chromosome without reads.",
                     stacklevel=3,
                 )
+
+
+def _mirrored(files: Mapping[str, str | Path]) -> dict[str, str | Path]:
+    """Put files, by the names of their tracks, into mirror order."""
+    plus = [name for name in files if name.endswith("+")]
+    order = plus + [name[:-1] + "-" for name in reversed(plus)]
+    if len(files) > 1 and set(order) != set(files):
+        alone = sorted(set(order) ^ set(files))[0]
+        raise ValueError(
+            f"The tracks are {', '.join(files)}, and {alone!r} has no other strand; wanted names "
+            "that end in + and -, each with both, or one track alone."
+        )
+    return {name: files[name] for name in (order if len(files) > 1 else files)}
 
 
 def _require_mirror_order(names: Sequence[str]) -> None:

@@ -35,7 +35,15 @@ from tqdm import tqdm
 from tssbook import __version__
 from tssbook.files import beside, remove, sha256, to_disk
 
-__all__ = ["ChecksumError", "MissingFile", "cache_folder", "catalogue", "fetch", "size"]
+__all__ = [
+    "ChecksumError",
+    "MissingFile",
+    "cache_folder",
+    "catalogue",
+    "fetch",
+    "on_this_machine",
+    "size",
+]
 
 _TIMEOUT = 30.0  # seconds without a byte
 _CHUNK = 1 << 18  # bytes
@@ -84,11 +92,9 @@ def fetch(name: str, *, progress: bool = False) -> Path:
         near = get_close_matches(str(name), files, n=3) or sorted(files)
         raise ValueError(f"{name!r} is not a file that tssbook knows: choose {' or '.join(near)}")
     entry, goal = files[name], cache_folder() / name
-    mirror = os.environ.get("TSSBOOK_MIRROR", "")
-    for path in (goal, *([Path(mirror).expanduser().absolute() / name] if mirror else [])):
-        if path.is_file():
-            _verify(path, entry)
-            return path
+    if path := on_this_machine(name):
+        _verify(path, entry)
+        return path
     if "url" not in entry:
         raise MissingFile(_missing(name, entry, "it has no download address of its own"))
     try:
@@ -103,6 +109,13 @@ def fetch(name: str, *, progress: bool = False) -> Path:
         reason = f"its folder cannot be written ({_reason(error)})"
         raise MissingFile(_missing(name, entry, reason)) from error
     return goal
+
+
+def on_this_machine(name: str) -> Path | None:
+    """Where a file of the catalogue lies, in the data folder or the mirror; not verified."""
+    mirror = os.environ.get("TSSBOOK_MIRROR", "")
+    folders = [cache_folder(), *([Path(mirror).expanduser().absolute()] if mirror else [])]
+    return next((f / name for f in folders if (f / name).is_file()), None)
 
 
 def cache_folder() -> Path:

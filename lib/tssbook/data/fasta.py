@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tssbook.data.tables import known
-from tssbook.files import compression
+from tssbook.files import compression, sha256
 from tssbook.sequence import ALPHABET, encode_bytes
 
 if TYPE_CHECKING:
@@ -70,6 +70,11 @@ class Fasta:
     def of(cls, fasta: Fasta | str | Path) -> Fasta:
         """Open a path; an opened file is given back as it is."""
         return fasta if isinstance(fasta, cls) else cls(fasta)
+
+    @property
+    def about(self) -> list[str]:
+        """What makes the genome what it is: the file's name and its sha256, computed anew."""
+        return [self.path.name, sha256(self.path)]
 
     def length(self, chrom: str) -> int:
         """Return the number of bases of a chromosome.
@@ -136,13 +141,16 @@ class Fasta:
         ValueError
             As for :meth:`codes`; and if the piece is not inside the chromosome.
         """
+        self._require_inside(chrom, start, end)
+        self.codes([chrom], [start], end - start)  # refuses what is no DNA
+        return self._letters(chrom, start, end).decode("ascii").upper()
+
+    def _require_inside(self, chrom: str, start: int, end: int) -> None:
         if not 0 <= start < end <= self.length(chrom):
             raise ValueError(
                 f"The interval is {chrom}:{start}-{end}; wanted a piece of {chrom}, which has "
                 f"{self.length(chrom):,} bp in {self.path}."
             )
-        self.codes([chrom], [start], end - start)  # refuses what is no DNA
-        return self._letters(chrom, start, end).decode("ascii").upper()
 
     def _letters(self, chrom: str, first: int, last: int) -> bytes:
         """Read a piece that lies inside; pyfaidx would give fewer letters without a word."""

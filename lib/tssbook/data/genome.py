@@ -10,7 +10,7 @@ The TSS of a gene is its first transcribed base: ``start`` on the + strand, ``en
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -166,7 +166,7 @@ class Loci(NamedTuple):
 
 def extract(
     fasta: Fasta | str | Path,
-    bigwigs: BigWigs | Sequence[str | Path],
+    bigwigs: BigWigs | Sequence[str | Path] | Mapping[str, str | Path],
     loci: Source,
     *,
     length: int = 4650,
@@ -187,7 +187,8 @@ def extract(
         The genome.
     bigwigs
         One file a track, in mirror order: the + strand's, then the - strand's in the opposite
-        order (``tssbook.data.TRACKS`` names Chapter 3's ten).
+        order (``tssbook.data.TRACKS`` names Chapter 3's ten). Or files by the names of their
+        tracks, as :class:`tssbook.data.bigwig.BigWigs` takes them.
     loci
         Start sites or genes, as :func:`tssbook.data.tables.read_tss` takes them.
     length

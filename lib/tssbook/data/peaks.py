@@ -8,7 +8,7 @@ where.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from tssbook.data.fasta import Fasta
 from tssbook.data.genome import locus_windows, read_windows
 from tssbook.data.tables import Source, read_bed
 
-__all__ = ["JITTER", "LENGTH", "OUTPUT", "Windows", "read_peaks"]
+__all__ = ["JITTER", "LENGTH", "OUTPUT", "Windows", "middles", "read_peaks"]
 
 _FEW = 0.2  # of the bases; where a mask leaves fewer, it is hardly one of mappability
 LENGTH = 2114  # length of the sequence that a model reads, in bp
@@ -35,7 +35,7 @@ class Windows(NamedTuple):
     Attributes
     ----------
     codes : numpy.ndarray
-        ``(N, W)`` uint8, A 0, C 1, G 2, T 3, N 4; ``W`` is `LENGTH`, or more for jitter.
+        ``(N, W)`` uint8, A 0, C 1, G 2, T 3, N 4; ``W`` is the length, or more for jitter.
     reads : numpy.ndarray
         ``(N, 2, W)``, any number type, of the + and of the - strand.
     mappable : numpy.ndarray
@@ -57,14 +57,40 @@ class Windows(NamedTuple):
     loci: pd.DataFrame | None = None
     lost: pd.DataFrame | None = None
 
+    def subset(self, rows: Sequence[int] | np.ndarray) -> Windows:
+        """Return some of the windows, with their places.
+
+        Parameters
+        ----------
+        rows
+            Their numbers, such as ``split.train``, or a mask ``(N,)`` of bool.
+
+        Raises
+        ------
+        ValueError
+            The rows are neither, or not there.
+        """
+        rows, n = np.asarray(rows), len(self.codes)
+        if rows.dtype == bool and rows.shape == (n,):
+            rows = np.flatnonzero(rows)
+        whole = rows.ndim == 1 and rows.dtype.kind in "iu" and len(rows) > 0
+        if not whole or rows.min() < 0 or rows.max() >= n:
+            raise ValueError(
+                f"The rows are {rows.dtype} {rows.shape}; wanted some numbers from 0 to {n - 1}, "
+                f"or a mask of {n}."
+            )
+        loci = None if self.loci is None else self.loci.iloc[rows].reset_index(drop=True)
+        return Windows(*(part[rows] for part in self[:4]), loci, self.lost)
+
 
 def read_peaks(
     fasta: Fasta | str | Path,
-    bigwigs: BigWigs | Sequence[str | Path],
+    bigwigs: BigWigs | Sequence[str | Path] | Mapping[str, str | Path],
     peaks: Source,
     background: Source | None = None,
     *,
     mappability: str | Path | None = None,
+    length: int = LENGTH,
     jitter: int = JITTER,
     max_empty: float = MAX_EMPTY,
 ) -> Windows:
@@ -83,6 +109,8 @@ def read_peaks(
     mappability
         A bigWig, such as Umap's for reads of 36 bases: bases with less than 1 are masked. None
         masks only N and what lies outside a chromosome.
+    length
+        Bases that the model reads, an even number.
     jitter
         How far batches will shift a window, in bp: windows are so much wider on each side.
     max_empty
@@ -107,8 +135,8 @@ def read_peaks(
     fasta, bigwigs = Fasta.of(fasta), BigWigs.of(bigwigs)
     if len(bigwigs) != 2:
         raise ValueError(f"There are {len(bigwigs)} bigWigs; wanted the + and the - strand's.")
-    parts = [_middles(table) for table in (peaks, background) if table is not None]
-    places, width = pd.concat(parts, ignore_index=True), LENGTH + 2 * jitter
+    parts = [middles(table) for table in (peaks, background) if table is not None]
+    places, width = pd.concat(parts, ignore_index=True), length + 2 * jitter
     around, lost = locus_windows(fasta, bigwigs, places, width)
     peak = around.index.to_numpy() < len(parts[0])
     codes, reads = read_windows(fasta, bigwigs, around)
@@ -142,7 +170,19 @@ def _require_some(mappable: np.ndarray, path: str | Path) -> None:
         warnings.warn(f"{said}: is it a track of mappability?", stacklevel=3)
 
 
-def _middles(intervals: Source) -> pd.DataFrame:
+def middles(intervals: Source) -> pd.DataFrame:
+    """Return where a window around each interval belongs: ``chrom``, ``tss``, ``strand``.
+
+    Parameters
+    ----------
+    intervals
+        As the peaks of `read_peaks`: ``tss`` is the summit, or else the middle; ``strand`` is +.
+
+    Raises
+    ------
+    ValueError
+        As :func:`tssbook.data.tables.read_bed`.
+    """
     table = read_bed(intervals)
     middle = (table["start"] + table["end"]) // 2
     if "summit" in table:

@@ -70,7 +70,7 @@ def read_bed(source: Source) -> pd.DataFrame:
         of 0 or more, an end is not after the start, a strand is none of + - and ".", or a summit
         lies outside its interval.
     """
-    table = source if isinstance(source, pd.DataFrame) else _bed_rows(source)
+    table = source if _in_memory(source) else _bed_rows(source)
     require(table, ["chrom", "start", "end"], source)
     if table.empty:
         raise NoIntervals(f"{_name(source)} has no intervals; wanted one or more.")
@@ -110,7 +110,7 @@ def read_tss(source: Source) -> pd.DataFrame:
         A column is missing or there twice, a chromosome has no name, a position is no whole
         number of 0 or more, or a strand is neither + nor -.
     """
-    if isinstance(source, pd.DataFrame):
+    if _in_memory(source):
         table = source
     else:
         is_bed = str(source).removesuffix(".gz").endswith(".bed")
@@ -156,7 +156,7 @@ def read_table(
         A file has no rows, a line has more or fewer columns than the header, a column is missing
         or there twice, or a number is none.
     """
-    table = source if isinstance(source, pd.DataFrame) else _table_rows(source)
+    table = source if _in_memory(source) else _table_rows(source)
     require(table, columns, source)
     for column in numbers:
         text = table[column].astype(str).str.strip()
@@ -230,6 +230,16 @@ def lines(path: str | Path) -> Iterator[tuple[int, str]]:
             raise ValueError(f"{path} is damaged ({error}): get it again.") from error
 
 
+def _in_memory(source: object) -> bool:
+    """Whether a source is a table and no file; refuse what is neither."""
+    if not isinstance(source, pd.DataFrame | str | Path):
+        raise TypeError(
+            f"The table is a {type(source).__name__}; wanted a pandas.DataFrame or the name of a "
+            "file."
+        )
+    return isinstance(source, pd.DataFrame)
+
+
 def _name(source: Source | None) -> str:
     return str(source) if isinstance(source, str | Path) else "The table"
 
@@ -261,6 +271,9 @@ def _table_rows(path: str | Path) -> pd.DataFrame:
         fields = line.removeprefix("#").split("\t")
         if not line.startswith("#") or (not rows and fields[0].strip() in _FIRST_NAMES):
             rows[number] = fields
+    header = next(iter(rows.values()), [])
+    if len(header) == 1 and "," in header[0]:
+        raise ValueError(f"{path} is separated by commas; wanted columns separated by tabs.")
     if len(rows) < 2:
         raise ValueError(f"{path} has {len(rows)} lines; wanted a header and at least one row.")
     return _framed(rows, rows.pop(next(iter(rows))), path)

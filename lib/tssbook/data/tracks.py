@@ -9,7 +9,7 @@ reads, which are made for each batch. Tracks are ``float32``, as in the files th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,13 +40,13 @@ TRACKS = (
 )  # fmt: skip
 _ROWS = 256  # loci in memory at a time while building
 _LOCI = ["chrom", "tss", "strand", "start", "end", "padded", "blacklisted"]
-_VERSION = 3  # goes up when the same files are described, or give arrays, in another way
+_VERSION = 4  # goes up when the same files are described, or give arrays, in another way
 
 
 def build_tracks(
     folder: str | Path,
     fasta: Fasta | str | Path,
-    bigwigs: BigWigs | Sequence[str | Path],
+    bigwigs: BigWigs | Sequence[str | Path] | Mapping[str, str | Path],
     loci: Source,
     *,
     length: int = 4650,
@@ -79,8 +79,8 @@ def build_tracks(
         ``tables["loci"]``: ``chrom``, ``tss``, ``strand``, ``start``, ``end``, ``padded``
         (positions outside the chromosome) and ``blacklisted`` (positions in each list, added
         up). ``tables["lost"]``: ``row``, ``chrom``, ``tss`` and ``reason`` of each locus that the
-        genome does not have. ``tables["tracks"]``: ``file``. ``made_from["assembly"]``: the
-        chromosomes of the loci and their lengths.
+        genome does not have. ``tables["tracks"]``: ``track`` and ``file``.
+        ``made_from["assembly"]``: the chromosomes of the loci and their lengths.
 
     Raises
     ------
@@ -117,7 +117,8 @@ def build_tracks(
                 bar.update(new)
         require_content(lost, dict(pd.concat(faults).items()), max_empty)
         warn_of_strands(at_tss)
-        files = pd.DataFrame({"file": [path.name for path in bigwigs.paths]})
+        names = [path.name for path in bigwigs.paths]
+        files = pd.DataFrame({"track": bigwigs.names, "file": names})
         return writer.finish(loci=around[_LOCI], lost=lost, tracks=files)
 
 
@@ -134,7 +135,8 @@ def _description(
         "track data": _VERSION,
         "length": length,
         "assembly": {chrom: fasta.length(chrom) for chrom in around["chrom"].unique()},
-        "fasta": [fasta.path.name, sha256(fasta.path)],
+        "fasta": fasta.about,
+        "tracks": bigwigs.names,
         "bigwigs": [[path.name, sha256(path)] for path in bigwigs.paths],
         "loci": _digest(around[["chrom", "start", "end", "strand"]]),
         "lost": _digest(lost),

@@ -1,7 +1,8 @@
-"""Predictions and scores as bigWig files, which every genome browser draws."""
+"""Results out: tracks as bigWig, which every genome browser draws; tables as TSV or Parquet."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,9 +11,47 @@ import numpy as np
 import pandas as pd
 
 from tssbook.data.tables import known, require
-from tssbook.files import written_whole
+from tssbook.files import write_whole, written_whole
 
-__all__ = ["write_bigwigs"]
+__all__ = ["write_bigwigs", "write_table"]
+
+
+def write_table(path: str | Path, table: pd.DataFrame) -> Path:
+    """Write a table as tab-separated text (``.tsv``) or as Parquet (``.parquet``), by its name.
+
+    Parameters
+    ----------
+    path
+        The file; an older one of that name is replaced when the new one is complete.
+    table
+        Its index is not written.
+
+    Raises
+    ------
+    ValueError
+        The name ends otherwise.
+    ModuleNotFoundError
+        Parquet needs the extra ``scale``.
+    OSError
+        The file cannot be written; an older one stays as it is.
+    """
+    path = Path(path)
+    if path.suffix not in (".tsv", ".parquet"):
+        raise ValueError(f"The table is to be {path}; wanted a name that ends in .tsv or .parquet.")
+    if path.suffix == ".tsv":
+        content = table.to_csv(sep="\t", index=False).encode()
+    else:
+        try:
+            import pyarrow  # noqa: F401  pandas says it in ten lines
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError(
+                'Parquet needs the package pyarrow: pip install "tssbook[scale]", or write .tsv.'
+            ) from None
+        content = table.to_parquet(index=False)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {path.parent}; wanted one to write into.")
+    write_whole({path: content})
+    return path
 
 
 def write_bigwigs(
@@ -53,12 +92,15 @@ def write_bigwigs(
     ValueError
         The sizes do not go together, a chromosome is unknown, or a value is NaN or infinite.
     OSError
-        A file cannot be written; older ones stay as they are.
+        There is not room for 8 bytes a value, or a file cannot be written; older ones stay as they
+        are.
     """
     tracks, paths = np.asarray(tracks), [Path(path) for path in paths]
     _require_fit(paths, tracks, loci, lengths)
     turned = (loci["strand"] == "-").to_numpy()[:, None, None]
     tracks = np.where(turned, tracks[:, ::-1, ::-1], tracks)
+    for folder in {path.parent for path in paths}:
+        _require_room(folder, 8 * tracks.size + len(paths) * (1 << 20))
     around = (loci["end"] - loci["start"] - tracks.shape[2]) // 2  # as much at either end
     starts = (loci["start"] + around).to_numpy()
     import pyBigWig
@@ -73,6 +115,15 @@ def write_bigwigs(
             for file, row in zip(files, values, strict=True):
                 file.addEntries(chrom, first, values=row, span=1, step=1)
     return paths
+
+
+def _require_room(folder: Path, n_bytes: int) -> None:
+    """Refuse a disk that may be full before all is written: pyBigWig then ends the process."""
+    if (free := shutil.disk_usage(folder).free) < n_bytes:
+        raise OSError(
+            f"{folder} has {free / 1e6:,.0f} MB free, and the bigWigs may take "
+            f"{n_bytes / 1e6:,.0f} MB: free some space or choose another folder."
+        )
 
 
 def _stretches(

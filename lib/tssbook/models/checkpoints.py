@@ -14,10 +14,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import warnings
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -26,11 +26,8 @@ from torch import nn
 
 from tssbook import __version__
 from tssbook.files import sha256, write_whole
+from tssbook.models.card import model_card
 from tssbook.models.weights import CheckpointError, bare, download, fill, read_tensors
-
-with warnings.catch_warnings():  # in a notebook without ipywidgets its progress bars complain
-    warnings.filterwarnings("ignore", message="IProgress not found")
-    from huggingface_hub import PyTorchModelHubMixin
 
 __all__ = ["CheckpointError", "Pretrained", "describe", "save", "shipped"]
 
@@ -40,20 +37,79 @@ _OURS = {"format": int, "model": str, "config": dict, "tssbook": str, "sha256": 
 _IN_FOLDER = ("model.safetensors", "config.json")
 
 
-class Pretrained(PyTorchModelHubMixin, library_name="tssbook"):
+class Pretrained:
     """Adds ``save_pretrained``, ``push_to_hub`` and a strict ``from_pretrained`` to a model.
 
     A model inherits ``nn.Module, Pretrained`` and keeps its constructor's arguments in
-    ``self.config``. What PyTorchModelHubMixin brings by itself ignores missing tensors and
-    unknown settings; this refuses them.
+    ``self.config``.
     """
 
     config: dict[str, Any]
     # What fit trained it on: the length of the sequences, and a digest of the data.
     trained_on: Mapping[str, Any] = MappingProxyType({})
 
-    def _save_pretrained(self, save_directory: Path) -> None:
-        _write(self, (save_directory / _IN_FOLDER[0], save_directory / _IN_FOLDER[1]), {})
+    def save_pretrained(self, folder: str | Path, **about: Any) -> Path:
+        """Write the model into a folder, as the Hugging Face Hub holds it.
+
+        Parameters
+        ----------
+        folder
+            Made if it is not there; files of an older checkpoint in it are replaced.
+        **about
+            What a reader should know, as for :func:`save`: ``task``, ``data``, ``licence``,
+            ``metrics``, ... It stands in ``config.json`` and on the card, ``README.md``.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        TypeError, OSError
+            As for :func:`save`.
+        """
+        return self._into(Path(folder), Path(folder).resolve().name, about)
+
+    def push_to_hub(
+        self,
+        repository: str,
+        *,
+        private: bool | None = None,
+        token: str | None = None,
+        **about: Any,
+    ) -> str:
+        """Upload the model to a repository of the Hugging Face Hub, with its card.
+
+        Parameters
+        ----------
+        repository
+            ``"owner/name"``; made if it is not there.
+        private, token
+            As in huggingface_hub; None is the owner's default, and the token of ``hf auth login``.
+        **about
+            As for :meth:`save_pretrained`.
+
+        Returns
+        -------
+        str
+            Address of the commit.
+        """
+        from huggingface_hub import HfApi
+
+        api = HfApi(token=token)
+        name = api.create_repo(repository, private=private, exist_ok=True).repo_id
+        with TemporaryDirectory() as folder:
+            path = self._into(Path(folder), name, about)
+            return api.upload_folder(repo_id=name, folder_path=path)
+
+    def _into(self, folder: Path, name: str, about: Mapping[str, Any]) -> Path:
+        files = tuple(folder / file for file in _IN_FOLDER)
+        document = _write(self, files, about)
+        n_weights = sum(weight.numel() for weight in bare(self).parameters())
+        card = model_card(document, n_weights, name)
+        write_whole({folder / "README.md": card.encode()})
+        return folder
 
     @classmethod
     def from_pretrained(cls, name: str | Path, **expected: Any) -> Self:
@@ -202,8 +258,8 @@ def _locate(name: str | Path) -> tuple[Path, Path]:
     return here[0]
 
 
-def _write(model: nn.Module, files: tuple[Path, Path], about: Mapping[str, Any]) -> None:
-    """Write both files, the description last: it holds the checksum of the other."""
+def _write(model: nn.Module, files: tuple[Path, ...], about: Mapping[str, Any]) -> dict[str, Any]:
+    """Write both files, the description last: it holds the checksum of the other; return it."""
     if taken := sorted(set(about) & set(_OURS)):
         raise TypeError(f"{', '.join(taken)}: these fields are filled in by save itself")
     model = bare(model)
@@ -233,6 +289,7 @@ def _write(model: nn.Module, files: tuple[Path, Path], about: Mapping[str, Any])
         raise OSError(
             f"cannot write {files[0]} ({error.strerror}): free some space or choose another folder"
         ) from error
+    return document
 
 
 def _read(description: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Nothing here runs code that a file brings along.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -53,7 +54,9 @@ def download(repository: str, file: str, **options: Any) -> Path:
     FileNotFoundError
         The Hub has no such file, or cannot be reached.
     """
-    from huggingface_hub import hf_hub_download
+    with warnings.catch_warnings():  # in a notebook without ipywidgets its progress bars complain
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        from huggingface_hub import hf_hub_download
 
     try:
         return Path(hf_hub_download(repository, file, **options))

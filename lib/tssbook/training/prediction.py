@@ -127,9 +127,26 @@ def weights_dtype(model: nn.Module) -> torch.dtype:
 
 
 def resolve_device(device: str | torch.device | None) -> torch.device:
-    """Return the device asked for; None is CUDA, Apple's MPS or the CPU, the first there is."""
+    """Return the device asked for; None is CUDA, Apple's MPS or the CPU, the first there is.
+
+    Raises
+    ------
+    ValueError
+        There is no such device here.
+    """
     if device is not None:
-        return torch.device(device)
+        try:
+            place = torch.device(device)
+        except (RuntimeError, TypeError):
+            place = None
+        here = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+        if place is None or (place.index or 0) >= here.get(place.type, 1):
+            there = [f"cuda:{number}" for number in range(here["cuda"])] + ["mps"] * here["mps"]
+            raise ValueError(
+                f"device is {device!r}; wanted one that PyTorch has here: "
+                f"{', '.join(['cpu', *there])}, or None for the fastest."
+            )
+        return place
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -1,0 +1,292 @@
+"""From a recipe to a trained model: the data, the network and the numbers of each task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tssbook import models
+from tssbook.cli.console import Interrupted, require_new
+from tssbook.cli.inputs import read_loci, require_files, track_files
+from tssbook.cli.recipe import Recipe
+from tssbook.data import (
+    Fasta,
+    Split,
+    load_promoters,
+    open_store,
+    read_peaks,
+    split_by_chromosome,
+)
+from tssbook.metrics import bootstrap_interval, pearson_r
+from tssbook.models import procapnet, promoter, puffin, save
+from tssbook.sequence import one_hot_codes
+from tssbook.training import Batches, TrackBatches, WindowBatches, fit, flip_half, predict
+
+__all__ = ["Prepared", "prepare", "train"]
+
+
+class Prepared(NamedTuple):
+    """What `tssbook.training.fit` needs, and the held-out rows.
+
+    Attributes
+    ----------
+    model : torch.nn.Module
+    train, valid : Batches
+    loss_terms : callable
+    test : callable
+        ``test(device)`` returns what the model is worth on the test chromosomes, with intervals.
+    about : dict
+        ``task``, ``assembly`` and counts of rows, for the checkpoint.
+    """
+
+    model: nn.Module
+    train: Batches
+    valid: Batches
+    loss_terms: Callable
+    test: Callable[[str | None], dict[str, Any]]
+    about: dict[str, Any]
+
+
+def train(
+    recipe: Recipe, out: Path, *, force: bool, device: str | None, progress: bool
+) -> dict[str, Any]:
+    """Train what a recipe says, measure it on the test chromosomes, and save it.
+
+    The state of the run stands beside the checkpoint until that is there: the same command goes on
+    from it.
+
+    Parameters
+    ----------
+    recipe
+        What to train on what.
+    out
+        The checkpoint, with or without suffix.
+    force
+        Replace an older one.
+    device, progress
+        As for `tssbook.training.fit`.
+
+    Returns
+    -------
+    dict
+        ``checkpoint``, ``epochs``, ``best_epoch``, ``valid_loss`` and ``test``.
+
+    Raises
+    ------
+    FileExistsError
+        There is such a checkpoint.
+    Interrupted
+        Ctrl-C; the state is there.
+    """
+    out = out.with_suffix("") if out.suffix in (".safetensors", ".json") else out
+    require_new(out.with_name(f"{out.name}.safetensors"), force)
+    state = out.with_name(f"{out.name}.state")
+    prepared = prepare(recipe)
+    optimizer = torch.optim.AdamW(
+        prepared.model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs)
+    history = fit(
+        prepared.model, prepared.train, prepared.valid, prepared.loss_terms, optimizer,
+        epochs=recipe.epochs, seed=recipe.seed, scheduler=schedule, clip_norm=recipe.clip_norm,
+        patience=recipe.patience, state=state, device=device, progress=progress,
+    )  # fmt: skip
+    if history.attrs["stopped"] == "interrupted":
+        raise Interrupted(
+            f"Interrupted after {len(history)} of {recipe.epochs} epochs; the same command goes on "
+            f"from {state}."
+        )
+    numbers = prepared.test(device)
+    training = {"history": history.round(6).to_dict("list"), **history.attrs}
+    weights = save(
+        prepared.model, out, **prepared.about, recipe=recipe.as_dict(), training=training,
+        metrics={"test": numbers}, licence=recipe.licence,
+    )  # fmt: skip
+    state.unlink(missing_ok=True)
+    best = history.attrs["best_epoch"]
+    valid_loss = float(history["valid_loss"].min())
+    return {
+        "checkpoint": weights, "epochs": len(history), "best_epoch": best,
+        "valid_loss": valid_loss, "test": numbers,
+    }  # fmt: skip
+
+
+def prepare(recipe: Recipe) -> Prepared:
+    """Read the data of a recipe and make its network, with weights drawn by its seed.
+
+    Raises
+    ------
+    ValueError
+        The recipe lacks something that its model needs, a file is not as it should be, or a part
+        of the split is empty.
+    """
+    make = {"PromoterNet": _promoter, "SimpleNet": _tracks, "ProCapNet": _peaks}[recipe.model]
+    return make(recipe)
+
+
+def _network(recipe: Recipe, **settings: Any) -> nn.Module:
+    kind = getattr(models, recipe.model)
+    torch.manual_seed(recipe.seed)
+    try:
+        return kind(**(settings | recipe.settings))
+    except TypeError as error:  # Python names the argument
+        raise ValueError(f"The settings of {recipe.model} are not right: {error}.") from error
+
+
+def _split(recipe: Recipe, chroms: Any) -> Split:
+    for part in ("valid", "test"):
+        if not getattr(recipe, part):
+            raise ValueError(
+                f"The recipe names no chromosomes for {part}; wanted some, which training does not "
+                f"see: {part}: [chr8], or --{part} chr8."
+            )
+    return split_by_chromosome(chroms, recipe.valid, recipe.test)
+
+
+def _counted(split: Split) -> dict[str, int]:
+    return {name: len(getattr(split, name)) for name in ("train", "valid", "test")}
+
+
+# --- Chapter 2 ----------------------------------------------------------------------------------
+
+
+def _promoter(recipe: Recipe) -> Prepared:
+    require_files(recipe, "fasta", "loci", "expression")
+    fasta = Fasta(recipe.fasta)
+    length = recipe.length or 2000
+    data = load_promoters(fasta, read_loci(recipe.loci), recipe.expression, length=length)
+    split = _split(recipe, data.genes["chrom"])
+    rows, valid, test = map(torch.from_numpy, split)
+    model = _network(recipe)
+    model.linear2.bias.data.fill_(data.y[rows].mean())  # start from the mean
+    options = {"batch_size": recipe.batch_size}
+    train = Batches(data.x[rows], data.y[rows], seed=recipe.seed, transform=flip_half, **options)
+
+    def tested(device: str | None) -> dict[str, Any]:
+        found = predict(model, data.x[test], device=device)
+        return {"r of expression": _interval(pearson_r, found, data.y[test])}
+
+    about = {"task": "expression of genes from their promoters", "n": _counted(split)}
+    about["assembly"] = {chrom: fasta.length(chrom) for chrom in data.genes["chrom"].unique()}
+    about["left_out"] = len(data.report)
+    held_out = Batches(data.x[valid], data.y[valid], **options)
+    return Prepared(model, train, held_out, promoter.loss_terms, tested, about)
+
+
+# --- Chapter 3 ----------------------------------------------------------------------------------
+
+
+def _logarithms(_: torch.Generator, x: Tensor, reads: Tensor) -> tuple[Tensor, Tensor]:
+    return x, torch.log10(1 + reads)
+
+
+def _tracks(recipe: Recipe) -> Prepared:
+    if recipe.data is None:
+        raise ValueError("SimpleNet is trained on a data set: make one with 'tssbook build', data=")
+    store = open_store(recipe.data)
+    codes, tracks = store.arrays["sequences"], store.arrays["tracks"]
+    split = _split(recipe, store.tables["loci"]["chrom"])
+    names = store.tables["tracks"]["track"].tolist()
+    model = _network(recipe, n_tracks=len(names))
+    options = {
+        "batch_size": recipe.batch_size, "transform": _logarithms, "length": recipe.length,
+    }  # fmt: skip
+    train = TrackBatches(
+        codes, tracks, rows=split.train, seed=recipe.seed, reverse_complement=True, **options
+    )
+    valid = TrackBatches(codes, tracks, rows=split.valid, **options)
+    inner = slice(puffin.MARGIN, -puffin.MARGIN)
+
+    def tested(device: str | None) -> dict[str, Any]:
+        found = torch.cat([
+            puffin.to_counts(predict(model, one_hot_codes(codes[rows]), device=device))[..., inner]
+            for rows in np.array_split(split.test, math.ceil(len(split.test) / 256))
+        ])  # fmt: skip
+        measured = torch.from_numpy(tracks[split.test].astype(np.float32))[..., inner]
+        usual = torch.from_numpy(tracks[split.train].mean(0, dtype=np.float64))[..., inner]
+        return _of_profiles(found, measured, usual)
+
+    about = {"task": f"tracks {', '.join(names)}", "n": _counted(split), "tracks": names}
+    about["assembly"] = store.made_from.get("assembly")
+    return Prepared(model, train, valid, puffin.loss_terms, tested, about)
+
+
+# --- Chapter 4 ----------------------------------------------------------------------------------
+
+
+def _peaks(recipe: Recipe) -> Prepared:
+    require_files(recipe, "fasta", "loci", "plus", "minus")
+    fasta = Fasta(recipe.fasta)
+    model = _network(recipe)
+    output = 1000
+    length = recipe.length or output + 2 * model.trim
+    output = length - 2 * model.trim
+    background = None if recipe.background is None else read_loci(recipe.background)
+    windows = read_peaks(
+        fasta, track_files(recipe.plus, recipe.minus), read_loci(recipe.loci), background,
+        mappability=recipe.mappability, length=length,
+    )  # fmt: skip
+    split = _split(recipe, windows.loci["chrom"])
+    options = {"batch_size": recipe.batch_size, "length": length, "output": output}
+    train = WindowBatches(windows, rows=split.train, seed=recipe.seed, **options)
+    valid = WindowBatches(windows, rows=split.valid, **options)
+
+    def tested(device: str | None) -> dict[str, Any]:
+        held_out = windows.subset(split.test)
+        held_out = held_out.subset(held_out.peak)
+        middle = held_out.codes.shape[1] // 2
+        read = slice(middle - length // 2, middle + length // 2)
+        asked = slice(middle - output // 2, middle + output // 2)
+        found = predict(model, one_hot_codes(held_out.codes[:, read]), device=device)
+        seen = torch.from_numpy(held_out.mappable[:, None, asked])
+        measured = torch.from_numpy(held_out.reads[..., asked].astype(np.float32)) * seen
+        at_peaks = windows.reads[split.train][windows.peak[split.train]][..., asked]
+        usual = torch.from_numpy(at_peaks.mean(0, dtype=np.float64))
+        return _of_profiles(procapnet.to_reads(*found) * seen, measured, usual)
+
+    about = {"task": "reads at base resolution around peaks", "n": _counted(split)}
+    about["assembly"] = {c: fasta.length(c) for c in windows.loci["chrom"].unique()}
+    about["left_out"] = len(windows.lost)
+    terms = partial(procapnet.loss_terms, count_weight=recipe.count_weight)
+    return Prepared(model, train, valid, terms, tested, about)
+
+
+# --- numbers ------------------------------------------------------------------------------------
+
+
+def _of_profiles(found: Tensor, measured: Tensor, usual: Tensor) -> dict[str, Any]:
+    """Compare profiles ``(N, T, L)`` base by base, and the logarithms of their sums.
+
+    ``usual``, ``(T, L)``, is the mean of the training loci: what one would say without a model.
+    """
+    flat = measured.flatten(1)
+    r = pearson_r(found.flatten(1), flat)
+    mean = pearson_r(usual.to(flat).expand_as(measured).flatten(1), flat)
+    counted = ~r.isnan()
+    totals = [part.sum((1, 2)).clamp(min=0).log1p() for part in (found, measured)]
+    return {
+        "r of profiles": _interval(_first_mean, r[counted], r[counted]),
+        "r of the mean profile": _interval(_first_mean, mean[counted], mean[counted]),
+        "r of log counts": _interval(pearson_r, *totals),
+        "loci without reads": int((~counted).sum()),
+    }
+
+
+def _first_mean(values: Tensor, _: Tensor) -> Tensor:
+    return values.mean()
+
+
+def _interval(metric: Callable, found: Tensor, measured: Tensor) -> dict[str, float]:
+    """Return a number with its 95 % interval over loci."""
+    value = float(metric(found, measured)) if len(found) else math.nan
+    if not math.isfinite(value):
+        return {"value": None, "from": None, "to": None}
+    low, high = bootstrap_interval(metric, found, measured, seed=1)
+    return {"value": value, "from": low, "to": high}

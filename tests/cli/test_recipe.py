@@ -1,0 +1,73 @@
+"""Recipes: files, flags, and the sentences about what is neither."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import refusal
+from tssbook.cli.recipe import Recipe, read_recipe, settings
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "model: ProCapNet\nvalid: chr8\ntest: [chr9]\nlearning_rate: 1e-3\nepochs: 3\n"
+        "clip_norm: null\nsettings: {n_filters: 8}\n"
+    )
+    return path
+
+
+def test_a_file_and_flags_that_count_more(file: Path) -> None:
+    recipe = read_recipe(file, {"epochs": 5, "seed": None, "plus": [], "settings": {}})
+    assert recipe == Recipe(
+        "ProCapNet", valid=["chr8"], test=["chr9"], learning_rate=0.001, epochs=5,
+        clip_norm=None, settings={"n_filters": 8},
+    )  # fmt: skip
+    again = recipe.as_dict()
+    assert again["epochs"] == 5
+    assert "fasta" not in again
+
+
+def test_flags_alone() -> None:
+    assert read_recipe(None, {"model": "SimpleNet"}) == Recipe("SimpleNet")
+    assert settings(["n_filters=8", "widths=[15, 5, 3]"]) == {
+        "n_filters": 8, "widths": [15, 5, 3]
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("epoch: 3", "has the key 'epoch', which there is not: did you mean 'epochs'?"),
+        ("xyz: 3", "which there is not: the keys are background"),
+        ("epochs: many", "epochs = 'many'; wanted a whole number"),
+        ("epochs: true", "epochs = True; wanted a whole number"),
+        ("seed: 1.5", "seed = 1.5; wanted a whole number"),
+        ("learning_rate: fast", "learning_rate = 'fast'; wanted a number"),
+        ("test: 9", "test = 9; wanted a list of texts"),
+        ("fasta: 9", "fasta = 9; wanted a text"),
+        ("settings: 9", "settings = 9; wanted a table"),
+        ("model: Puffin", "has the model 'Puffin'; wanted ProCapNet, PromoterNet, SimpleNet"),
+        ("- 3", "is no YAML"),
+        ("a: [", "is no YAML"),
+    ],
+)
+def test_what_is_no_recipe(file: Path, line: str, words: str) -> None:
+    key = line.split(":")[0]
+    kept = [old for old in file.read_text().splitlines() if not old.startswith(f"{key}:")]
+    file.write_text("\n".join([*kept, line]) + "\n")
+    message = refusal(lambda: read_recipe(file, {}))
+    assert message.startswith(str(file))
+    assert words in message
+
+
+def test_what_is_no_table_and_no_file(tmp_path: Path) -> None:
+    (tmp_path / "list.yaml").write_text("- a\n")
+    assert "no table of keys" in refusal(lambda: read_recipe(tmp_path / "list.yaml", {}))
+    with pytest.raises(FileNotFoundError, match="wanted a recipe in YAML"):
+        read_recipe(tmp_path / "none.yaml", {})
+    assert "wanted NAME=VALUE" in refusal(lambda: settings(["n_filters"]))
+    assert "which is no YAML" in refusal(lambda: settings(["n_filters=["]))
