@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import re
 from html.parser import HTMLParser
+from itertools import accumulate
 from pathlib import Path
 
 import adapt
 import reference
 
-IMPORT = re.compile(r"\bfrom\s+(tssbook[\w.]*)\s+import\s+(\((?P<many>[^)]*)\)|(?P<one>[^\n]+))")
+IMPORT = re.compile(r"\bfrom\s+(tssbook[\w.]*)\s+import\s+(\((?P<many>[^)]*)\)|(?P<one>[^\n#]+))")
 NAME = re.compile(r"(\w+)(?:\s+as\s+(\w+))?")
 MENTION = re.compile(r"([A-Za-z_][\w.]*)(?:\(.*\))?", flags=re.DOTALL)
 TELLING = re.compile(r"\w+_\w+|[A-Z]+[a-z]\w*[A-Z]\w*")  # what no other word is spelled like
@@ -27,8 +28,7 @@ class Reader(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=False)
-        lengths = [len(line) for line in html.splitlines(keepends=True)]
-        self._lines = [sum(lengths[:i]) for i in range(len(lengths) + 1)]
+        self._lines = list(accumulate((len(line) + 1 for line in html.split("\n")), initial=0))
         self._open: list[str] = []
         self.inline: list[tuple[int, int, str, bool | None]] = []  # start, end, text, see _free
         self.blocks: list[list[tuple[int, str, bool | None]]] = []  # start, text, see _free
