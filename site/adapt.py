@@ -17,6 +17,7 @@ UNUSED = ("**/*.js.map", "**/*.css.map", "locales")
 MATHJAX_PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions")
 
 INCLUDE = re.compile(r"\{\{< include (\S+) >\}\}")
+TOGGLE = '<summary><span class="toctree-toggle"'
 NAMED = re.compile(r" \{#([\w.]+)\}$")
 
 
@@ -140,6 +141,17 @@ def add_offline_scripts(app, error: Exception | None) -> None:
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
+
+
+def name_toggles(app, error: Exception | None) -> None:
+    """Say what the arrow in the contents does, for those who hear the page (an event handler)."""
+    if error is not None:
+        return
+    for page in Path(app.outdir).rglob("*.html"):
+        html = page.read_text(encoding="utf-8")
+        named = html.replace(TOGGLE, TOGGLE.replace(">", ' aria-label="Pages below">', 1))
+        if named != html:
+            page.write_text(named, encoding="utf-8")
 
 
 def remove_unused(app, error: Exception | None) -> None:

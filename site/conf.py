@@ -67,4 +67,5 @@ def setup(app):  # noqa: D103
     app.connect("doctree-read", adapt.adapt_headings, priority=100)  # before contents are taken
     app.connect("html-page-context", adapt.hide_source, priority=100)
     app.connect("build-finished", adapt.add_offline_scripts)
+    app.connect("build-finished", adapt.name_toggles)
     app.connect("build-finished", adapt.remove_unused)
