@@ -9,11 +9,16 @@ import shutil
 from pathlib import Path
 
 import yaml
+from docutils import nodes
 from vega import write_bundle
 
 # What the theme brings along and no reader needs: sources for debugging it, its translations.
 UNUSED = ("**/*.js.map", "**/*.css.map", "locales")
 MATHJAX_PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions")
+
+INCLUDE = re.compile(r"\{\{< include (\S+) >\}\}")
+TOGGLE = '<summary><span class="toctree-toggle"'
+NAMED = re.compile(r" \{#([\w.]+)\}$")
 
 
 def read_book(root: Path) -> dict:
@@ -43,19 +48,35 @@ def other_folders(root: Path, book: dict) -> list[str]:
     return sorted(entry.name for entry in root.iterdir() if entry.name not in keep)
 
 
+def toctree(entries: list[str], title: str | None = None) -> str:
+    """Return the directive that puts pages into the contents, unseen on the page itself."""
+    caption = [f":caption: {title}"] if title else []
+    return "\n".join(["```{toctree}", ":hidden:", *caption, "", *entries, "```"])
+
+
 def preface(source: str, book: dict) -> str:
     """Return index.qmd as Sphinx wants it: the book's title on top, the chapter list below.
 
-    Quarto puts title, subtitle and authors on this page by itself.
+    Quarto puts title, subtitle and authors on this page by itself. Of a part with a page of its own
+    (``index.qmd``) only that one stands here: the others unfold below it (see `included`).
     """
     body = re.sub(r"\A---\n.*?\n---\n", "", source, flags=re.DOTALL)
     blocks = [f"# {book['title']}", book["subtitle"], f"*{book['author']}*", body]
     for title, files in parts(book):
-        caption = [f":caption: {title}"] if title else []
+        files = [f for f in files if f.endswith("/index.qmd")] or files
         entries = [] if title else ["Preface <self>"]
         entries += [str(Path(file).with_suffix("")) for file in files]
-        blocks.append("\n".join(["```{toctree}", ":hidden:", *caption, "", *entries, "```"]))
+        blocks.append(toctree(entries, title))
     return "\n\n".join(blocks) + "\n"
+
+
+def included(source: str, page: Path, book: dict) -> str:
+    """Return a page with what Quarto would include, and with the contents of its part."""
+    source = INCLUDE.sub(lambda m: (page.parent / m[1]).read_text(encoding="utf-8"), source)
+    if page.name == "index.qmd":
+        files = next(f for _, f in parts(book) if f"{page.parent.name}/index.qmd" in f)
+        source += "\n" + toctree([Path(f).stem for f in files if not f.endswith("/index.qmd")])
+    return source
 
 
 def adapt_cell(cell: dict) -> None:
@@ -83,6 +104,26 @@ def adapt_source(app, docname: str, source: list[str]) -> None:
             if cell["cell_type"] == "code":
                 adapt_cell(cell)
         source[0] = json.dumps(notebook)
+    else:
+        page = Path(app.env.doc2path(docname))
+        source[0] = included(source[0], page, read_book(Path(app.srcdir)))
+
+
+def adapt_headings(app, doctree: nodes.document) -> None:
+    """Give headings the addresses that Quarto gives them, ``## fit {#fit}`` (an event handler)."""
+    for section in doctree.findall(nodes.section):
+        text = next(section[0].findall(nodes.Text), None)
+        named = NAMED.search(text) if text else None
+        if named:
+            text.parent.replace(text, nodes.Text(text[: named.start()]))
+            section["ids"] = [named[1]]
+
+
+def hide_source(app, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Offer no source of pages that are made from others, as Quarto does (an event handler)."""
+    actions = (context.get("meta") or {}).get("repo-actions", "source")
+    if "source" not in actions:
+        context["page_source_suffix"] = ""
 
 
 def add_offline_scripts(app, error: Exception | None) -> None:
@@ -100,6 +141,17 @@ def add_offline_scripts(app, error: Exception | None) -> None:
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
+
+
+def name_toggles(app, error: Exception | None) -> None:
+    """Say what the arrow in the contents does, for those who hear the page (an event handler)."""
+    if error is not None:
+        return
+    for page in Path(app.outdir).rglob("*.html"):
+        html = page.read_text(encoding="utf-8")
+        named = html.replace(TOGGLE, TOGGLE.replace(">", ' aria-label="Pages below">', 1))
+        if named != html:
+            page.write_text(named, encoding="utf-8")
 
 
 def remove_unused(app, error: Exception | None) -> None:

@@ -14,7 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+import mentions
 import policy
+import reference
 
 SITE = Path(__file__).resolve().parent
 ROOT = SITE.parent
@@ -58,7 +60,9 @@ def build(root: Path, out: Path, engine: str) -> None:
     # The scripts that Quarto starts need this Python and its packages.
     paths = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
     env = {**os.environ, "PATH": os.pathsep.join(paths), "QUARTO_PYTHON": sys.executable}
+    reference.write(root)
     subprocess.run(command, cwd=root, env=env, check=True)
+    mentions.link(root, out)
     policy.finish(out)
 
 

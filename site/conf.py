@@ -64,5 +64,8 @@ html_theme_options = {
 
 def setup(app):  # noqa: D103
     app.connect("source-read", adapt.adapt_source)
+    app.connect("doctree-read", adapt.adapt_headings, priority=100)  # before contents are taken
+    app.connect("html-page-context", adapt.hide_source, priority=100)
     app.connect("build-finished", adapt.add_offline_scripts)
+    app.connect("build-finished", adapt.name_toggles)
     app.connect("build-finished", adapt.remove_unused)

@@ -38,7 +38,7 @@ __all__ = [
     "reverse_complement_codes",
 ]
 
-ALPHABET = "ACGT"
+ALPHABET = "ACGT"  # the rows of one-hot DNA, in this order
 AMBIGUOUS = "NRYSWKMBDHV"  # IUPAC codes that stand for more than one base
 
 Sequences: TypeAlias = str | Iterable[str]

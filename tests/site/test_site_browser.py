@@ -264,17 +264,22 @@ def test_math_is_typeset(visit: Visit, site: Path, pages: list[Path]) -> None:
     assert drawn > 0
 
 
-def test_search_finds_one_hot(visit: Visit, site: Path) -> None:
-    """A search for "one-hot" leads to Chapter 1."""
+SOUGHT = {"one-hot": ("Chapter 1", "01-toy-cnn"), "read_peaks": ("read_peaks", "api/data")}
+
+
+@pytest.mark.parametrize("words", SOUGHT)
+def test_search_finds_topics_and_names(visit: Visit, site: Path, words: str) -> None:
+    """A search for "one-hot" leads to Chapter 1, one for a name to its entry."""
     if (site / "search.html").exists():  # Sphinx
-        visit.open("search.html?q=one-hot")
+        visit.open(f"search.html?q={words}")
     else:  # Quarto
         visit.open("index.html")
         visit.page.locator("#quarto-search button").first.click()
-        visit.page.keyboard.type("one-hot")
-    hits = visit.page.locator("#search-results a, .aa-List a").filter(has_text="Chapter 1")
+        visit.page.keyboard.type(words)
+    text, address = SOUGHT[words]
+    hits = visit.page.locator("#search-results a, .aa-List a").filter(has_text=text)
     hits.first.wait_for(state="visible")
-    assert "01-toy-cnn" in hits.first.get_attribute("href")
+    assert address in hits.first.get_attribute("href")
 
 
 def test_code_that_was_planted_in_a_page_does_not_run(visit: Visit) -> None:

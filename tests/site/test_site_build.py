@@ -21,10 +21,13 @@ NOTEBOOK = """{"cells": [{"cell_type": "markdown", "id": "a", "metadata": {}, "s
 
 
 def small_book(folder: Path, chapter: str) -> Path:
-    """Copy the book with its chapters replaced by one line each."""
+    """Copy the book with its chapters replaced by one line each, and without the reference."""
     shutil.copytree(ROOT / "site", folder / "site", ignore=shutil.ignore_patterns("vega.js"))
-    for name in ("_quarto.yml", "index.qmd"):
-        shutil.copy(ROOT / name, folder / name)
+    shutil.copy(ROOT / "index.qmd", folder / "index.qmd")
+    book = (ROOT / "_quarto.yml").read_text(encoding="utf-8")
+    book, cut = re.subn(r'    - part: "Reference"\n(?:      .*\n)+', "", book)
+    assert cut == 1
+    (folder / "_quarto.yml").write_text(book, encoding="utf-8")
     for name in ("chapters", "solutions"):
         (folder / name).mkdir()
         for page in (ROOT / name).glob("*.ipynb"):

@@ -14,6 +14,7 @@ from tssbook.cli.console import report, require_new, shows_progress
 
 __all__ = ["app", "main"]
 
+# The commands of ``tssbook``, as Typer holds them.
 app = typer.Typer(
     help="From DNA sequence to transcription initiation: data, training, predictions, effects.",
     no_args_is_help=True,

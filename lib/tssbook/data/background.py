@@ -26,6 +26,7 @@ def matching_background(
 
     Peaks are rich in G and C, and the rest of a genome is not, so a model that counts G and C
     tells the two apart. Against this background it cannot.
+    The places are chosen by ``extract_matching_loci`` of the package tangermeme.
 
     Parameters
     ----------
@@ -54,8 +55,6 @@ def matching_background(
     -----
     UserWarning
         There are fewer places than peaks, in a small genome, or because peaks hold much N.
-
-    Source: ``extract_matching_loci`` of the package tangermeme.
     """
     require_positive(width=width)
     fasta = Fasta.of(fasta)

@@ -24,7 +24,9 @@ from tssbook.data.tables import Source, read_bed
 __all__ = ["JITTER", "LENGTH", "OUTPUT", "Windows", "middles", "read_peaks"]
 
 _FEW = 0.2  # of the bases; where a mask leaves fewer, it is hardly one of mappability
-LENGTH, OUTPUT, JITTER = 2114, 1000, 200  # bp that are read, predicted, and shifted either way
+LENGTH = 2114  # length of the sequence that a model reads, in bp
+OUTPUT = 1000  # length of the part in its middle that is predicted, in bp
+JITTER = 200  # largest shift of a window's middle to either side, in bp
 
 
 class Windows(NamedTuple):

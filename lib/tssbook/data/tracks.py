@@ -33,6 +33,7 @@ from tssbook.files import sha256
 
 __all__ = ["TRACKS", "build_tracks"]
 
+# The ten tracks of Chapter 3, in mirror order: read backwards they are those of the other strand.
 TRACKS = (
     "CAGE+", "ENCODE CAGE+", "RAMPAGE+", "GRO-cap+", "PRO-cap+",
     "PRO-cap-", "GRO-cap-", "RAMPAGE-", "ENCODE CAGE-", "CAGE-",

@@ -16,8 +16,8 @@ from tssbook.sequence import codes, require_sequences
 
 __all__ = ["BASE_SCORES", "BONUS", "LinearModel", "MaxPoolCNN", "ToyCNN", "loss_terms", "score"]
 
-BASE_SCORES = {"A": 20.0, "C": 17.0, "G": 14.0, "T": 11.0}
-BONUS = {"TAT": 10.0, "GCG": -10.0}
+BASE_SCORES = {"A": 20.0, "C": 17.0, "G": 14.0, "T": 11.0}  # what each base counts
+BONUS = {"TAT": 10.0, "GCG": -10.0}  # what each motif adds, if it occurs
 
 
 def score(seqs: Sequence[str]) -> np.ndarray:

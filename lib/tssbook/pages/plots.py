@@ -29,6 +29,7 @@ __all__ = [
     "set_style",
 ]
 
+# The colour of each base, in every figure.
 BASE_COLOURS = {"A": "#15883e", "C": "#2060b8", "G": "#d98200", "T": "#c8202f"}
 
 

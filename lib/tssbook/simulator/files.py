@@ -21,7 +21,7 @@ __all__ = ["FILES", "write_files"]
 FILES = tuple(
     f"{track[:-1].replace(' ', '_')}_{'plus' if track[-1] == '+' else 'minus'}.bw"
     for track in TRACKS
-)  # CAGE_plus.bw and so on, in the tracks' order
+)  # names of the bigWig files, CAGE_plus.bw and so on, in the tracks' order
 _GENE_LENGTH = 1500
 _END_TSS = 900  # distance of the last TSS to the end, on chromosomes that end early
 _ARTEFACT = 500  # reads per base

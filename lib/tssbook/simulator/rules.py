@@ -96,6 +96,7 @@ class Motif(NamedTuple):
     opposite: tuple[Bump, ...] | None = None
 
 
+# The ten motif families that are planted, with what each does.
 MOTIFS = (
     Motif("YY1", "aaaATGGCGGCn", "MA0095", 6, 0.58,
           (Bump(1.4, -14, 14),), (Bump(-0.5, -30, 40),)),
