@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 
-import tssbook
-from tssbook import models
+from tssbook import __version__, models
 from tssbook.data import cache_folder
 from tssbook.data.download import catalogue, on_this_machine
 from tssbook.training import resolve_device
@@ -35,7 +34,7 @@ def found() -> dict[str, Any]:
     here = [name for name in catalogue() if on_this_machine(name)]
     existing = next(part for part in (folder, *folder.parents) if part.is_dir())
     return {
-        "tssbook": tssbook.__version__,
+        "tssbook": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "device": _device(),
