@@ -58,7 +58,7 @@ lint:
 
 bench:
 	@sh tools/venv.sh all
-	@set -e; for file in bench/[!_]*.py; do echo "== $$file"; $(PY) "$$file"; done
+	@$(PY) bench/report.py
 
 lock:
 	@sh tools/venv.sh all

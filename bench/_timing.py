@@ -28,11 +28,13 @@ def goal(name: str, found: float, wanted: float) -> None:
             file.write(json.dumps([name, round(found, 2), wanted]) + "\n")
 
 
-def compare(title: str, functions: Mapping[str, Callable[[], object]], rounds: int = 7) -> None:
+def compare(
+    title: str, functions: Mapping[str, Callable[[], object]], rounds: int = 7
+) -> dict[str, float]:
     """Call each function in turn, several rounds after one that is not counted; print times.
 
     The first function is the one that the ratios refer to. A slow function (over a second) is
-    counted in three rounds.
+    counted in three rounds. Returns the medians, in seconds.
     """
     times: dict[str, list[float]] = {name: [] for name in functions}
     for round_ in range(rounds + 1):
@@ -53,3 +55,4 @@ def compare(title: str, functions: Mapping[str, Callable[[], object]], rounds: i
             f"  {name:36s} median {1e3 * medians[name]:10.2f} ms   min {1e3 * min(taken):10.2f} ms"
             f"   ratio {medians[name] / first:8.2f}"
         )
+    return medians

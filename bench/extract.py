@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 import pyBigWig
 import pyfaidx
-from _timing import compare, describe_machine
+from _timing import compare, describe_machine, goal
 from tangermeme.io import extract_loci
 
 from tssbook.data.genome import extract
@@ -162,7 +162,7 @@ def main() -> None:
             folder = Path(name)
             write_files(folder, bases, groups)
             require_equal(folder)
-            compare(
+            medians = compare(
                 f"{layout}: {N_TRACKS} tracks x {N_LOCI:,} loci x {LENGTH:,} bp, "
                 f"{N_LOCI * N_TRACKS * LENGTH * 4 / 1e6:,.0f} MB",
                 {
@@ -172,6 +172,10 @@ def main() -> None:
                     "tangermeme, then turned": lambda f=folder: tangermeme_turned(f),
                 },
             )
+            goal(
+                f"builder, {layout} loci: the source's way / ours",
+                medians["source's way"] / medians["ours"], 20,
+            )  # fmt: skip
             for what in TO_MEASURE:
                 subprocess.run([sys.executable, __file__, what, name], check=True)
 

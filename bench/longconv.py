@@ -25,7 +25,7 @@ from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
-from _timing import compare, describe_machine
+from _timing import compare, describe_machine, goal
 from torch import Tensor, nn
 
 from tssbook.models.long_conv import long_conv
@@ -169,7 +169,10 @@ def main() -> None:
     gradient_errors()
     batch = data()
     steps = {label: step(make(name), *batch) for name, label in NAMES.items()}
-    compare(f"one step, batch {BATCH} x {LENGTH:,} bp, {torch.get_num_threads()} threads", steps)
+    title = f"one step, batch {BATCH} x {LENGTH:,} bp, {torch.get_num_threads()} threads"
+    medians = compare(title, steps)
+    found = medians[NAMES["fftconv"]] / medians[NAMES["ours"]]
+    goal("Puffin, training step: torch-fftconv / ours", found, 4)
     if torch.cuda.is_available():
         print(f"\n{torch.cuda.get_device_name()}, steps per second")
         on_cuda()

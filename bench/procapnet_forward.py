@@ -24,7 +24,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from _timing import describe_machine
+from _timing import describe_machine, goal
 from torch import Tensor, nn
 
 from tssbook.models.procapnet import ProCapNet
@@ -132,10 +132,10 @@ def _apart(found: Tensor, wanted: Tensor) -> float:
     return float((found - wanted).abs().max())
 
 
-def measure(ways: dict[str, Prediction], rounds: int) -> None:
+def measure(ways: dict[str, Prediction], batch: int) -> None:
     """Time all in turn, after one call that is not counted, and print them."""
     times: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds + 1):
+    for _ in range(ROUNDS[batch] + 1):
         for name, predict in ways.items():
             start = time.perf_counter()
             predict()
@@ -148,6 +148,9 @@ def measure(ways: dict[str, Prediction], rounds: int) -> None:
             f"  {name:16s} median {1e3 * middle:8.1f} ms   min {1e3 * least:8.1f} ms   "
             f"ratio {middle / statistics.median(ours):5.2f}  of minima {least / min(ours):5.2f}"
         )
+        if name == "bpnet-lite":
+            what = f"ProCapNet, forward, batch {batch}: bpnet-lite / ours"
+            goal(what, middle / statistics.median(ours), 1.5)
 
 
 def peak_memory(name: str, batch: int) -> None:
@@ -192,7 +195,7 @@ def main() -> None:
         print(f"\nbatch {batch} x {LENGTH:,} bp")
         ways = {name: make(model, batch) for name, make in found.items()}
         check(ways, model, batch)
-        measure(ways, ROUNDS[batch])
+        measure(ways, batch)
 
 
 if __name__ == "__main__":
