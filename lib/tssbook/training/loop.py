@@ -19,39 +19,16 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from tssbook.sequence import require_positive
 from tssbook.training.batches import Batches, epoch_seed
-from tssbook.training.prediction import (
-    on_device,
-    require_rows,
-    weights_dtype,
-    with_gradients,
-)
+from tssbook.training.passes import Pass, TrainingDiverged
+from tssbook.training.prediction import on_device, with_gradients
+from tssbook.training.ranks import Ranks
 from tssbook.training.state import Run
 
 __all__ = ["TrainingDiverged", "fit"]
 
 LossTerms = Callable[..., dict[str, Tensor]]
-
-
-class TrainingDiverged(ArithmeticError):
-    """The loss became NaN or infinite; ``batch`` and ``history`` tell when and on what.
-
-    Attributes
-    ----------
-    batch : tuple of torch.Tensor or None
-        The batch at fault, of the training or of the validation data, on the training's device.
-    history : pandas.DataFrame
-        The epochs finished before.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        batch: tuple[Tensor, ...] | None = None,
-        history: pd.DataFrame | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.batch, self.history = batch, pd.DataFrame() if history is None else history
 
 
 def fit(
@@ -69,6 +46,8 @@ def fit(
     state: str | Path | None = None,
     device: str | torch.device | None = None,
     progress: bool = False,
+    accumulate: int = 1,
+    fabric: Any | None = None,
 ) -> pd.DataFrame:
     """Train a model; it ends with the weights of its best epoch, in evaluation mode.
 
@@ -158,33 +137,40 @@ def fit(
     ... )
     >>> save(model, "my-model", metrics={"valid": history["valid_loss"].min()})
     """
-    _require_numbers(epochs, seed, clip_norm, patience)
+    _require_numbers(epochs, seed, clip_norm, patience, accumulate)
     _require_own(optimizer, model)
-    with with_gradients(), _both_on_device(model, optimizer, device) as place:
-        run = Run(model, optimizer, scheduler, state)
+    ranks = Ranks(fabric, device)  # this process alone, without a fabric
+    ranks.require_parts(model, accumulate)
+    ranks.require_same({"epochs": epochs, "patience": patience, "accumulate": accumulate})
+    with with_gradients(), _both_on_device(model, optimizer, ranks.device) as place, ranks:
+        run = Run(model, optimizer, scheduler, state, ranks)
         run.resume((train, valid), loss_terms, seed=seed, clip_norm=clip_norm)
-        bar = tqdm(total=epochs, initial=run.epoch, disable=not progress, unit="epoch")
+        optimizer = ranks.setup(model, optimizer)
+        shown = progress and ranks.rank == 0
+        bar = tqdm(total=epochs, initial=run.epoch, disable=not shown, unit="epoch")
         try:
             digest = _digest(train, run.about)
             while run.epoch < epochs and not run.is_out_of(patience):
                 with _random_numbers_of(seed, run.epoch):
                     model.train()
-                    trained = _Pass("training", train, model, run, place)
-                    for x, *target in trained:
-                        terms = loss_terms(model, trained.predict(x), *target)
-                        loss = trained.add(terms)  # the sum of their means
+                    trained = Pass("training", train, run, ranks, place, accumulate)
+                    for batch in trained:
                         optimizer.zero_grad()
-                        loss.backward()
+                        for x, *target in trained.pieces(batch):  # one, unless told otherwise
+                            terms = loss_terms(model, trained.predict(x), *target)
+                            loss = trained.add(terms)  # the sum of their means
+                            ranks.backward(loss)
                         if clip_norm is not None:
                             nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
                         optimizer.step()
                         run.step += 1
                     model.eval()
-                    validated = _Pass("validation", valid, model, run, place)
+                    validated = Pass("validation", valid, run, ranks, place)
                     with torch.no_grad():
-                        for x, *target in validated:
-                            terms = loss_terms(model, validated.predict(x), *target)
-                            validated.add(terms)
+                        for batch in validated:
+                            for x, *target in validated.pieces(batch):
+                                terms = loss_terms(model, validated.predict(x), *target)
+                                validated.add(terms)
                 run.trained_on = {"length": trained.length, "data": digest}
                 run.end_epoch(trained.means(), validated.means())
                 bar.set_postfix(valid=f"{validated.means()['loss']:.4g}", refresh=False)
@@ -198,72 +184,6 @@ def fit(
             run.model.trained_on = run.trained_on
     model.eval()
     return run.history(stopped)
-
-
-class _Pass:
-    """One pass over batches: puts them on the device, and adds up their losses."""
-
-    def __init__(
-        self, name: str, source: Iterable, model: nn.Module, run: Run, device: torch.device
-    ) -> None:
-        self.name, self.source, self.model, self.run, self.device = name, source, model, run, device
-        self.kind = weights_dtype(run.model)
-        self.sums: dict[str, float] = {}
-        self.n_examples = 0
-
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        if hasattr(self.source, "set_epoch"):
-            self.source.set_epoch(self.run.epoch)
-        for number, batch in enumerate(self.source):
-            self.number, self.batch = number, _placed(batch, self.device, self.kind)
-            x = self.batch[0]
-            self.length = x.shape[-1] if x.ndim > 1 else None
-            yield self.batch
-        if self.n_examples == 0:
-            raise ValueError(
-                f"The {self.name} data gave no batch in epoch {self.run.epoch}; wanted at least "
-                "one (a generator is used up after the first epoch: pass a list)."
-            )
-
-    def predict(self, x: Tensor) -> Any:
-        """Return what the model answers; refuse an answer that has lost rows."""
-        prediction = self.model(x)
-        require_rows(prediction, len(x))
-        return prediction
-
-    def add(self, terms: dict[str, Tensor]) -> Tensor:
-        """Return the loss, the sum of the terms' means; refuse one that is no number."""
-        means = [term.mean() for term in _checked_terms(terms).values()]
-        # Read back once a batch: on a GPU each time waits for the device.
-        if len(means) == 1:
-            loss = means[0]
-            read = [loss.item()] * 2
-        else:
-            loss = torch.stack(means).sum()
-            read = torch.stack([loss, *means]).tolist()
-        values = dict(zip(("loss", *terms), read, strict=True))
-        if not math.isfinite(values["loss"]):
-            message = self._divergence(values)
-            raise TrainingDiverged(message, self.batch, self.run.history("diverged"))
-        size = len(self.batch[0])
-        self.n_examples += size
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value * size
-        return loss
-
-    def means(self) -> dict[str, float]:
-        """Return the loss and each term, means over the examples."""
-        return {name: total / self.n_examples for name, total in self.sums.items()}
-
-    def _divergence(self, values: dict[str, float]) -> str:
-        best = self.run.best_epoch
-        kept = "the weights it came with" if best is None else f"its weights of epoch {best}"
-        terms = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-        return (
-            f"The loss is no longer a number at step {self.run.step} (epoch {self.run.epoch}, "
-            f"batch {self.number} of the {self.name} data: {terms}); the model has {kept}: look at "
-            "the batch, lower the learning rate, or clip the gradient."
-        )
 
 
 @contextmanager
@@ -290,18 +210,6 @@ def _follow_weights(optimizer: torch.optim.Optimizer) -> None:
                     held[name] = value.to(weight.device)
 
 
-def _placed(batch: Iterable[Tensor], device: torch.device, kind: torch.dtype) -> tuple[Tensor, ...]:
-    """Put a batch on the device. The one place that decides about types."""
-    if not isinstance(batch, tuple | list) or not all(isinstance(t, Tensor) for t in batch):
-        raise TypeError(
-            f"A batch is a {type(batch).__name__}; wanted a tuple of tensors, the input first."
-        )
-    x, *target = (t.clone() if t.is_inference() else t for t in batch)
-    exact = torch.float64 if kind == torch.float64 else torch.float32
-    target = (t.to(device, exact) if t.is_floating_point() else t.to(device) for t in target)
-    return x.to(device, kind), *target
-
-
 def _digest(train: Iterable, about: dict[str, str]) -> str | None:
     """Return the digest of the training data, computed anew where no state has asked for it."""
     if not isinstance(train, Batches):
@@ -309,7 +217,9 @@ def _digest(train: Iterable, about: dict[str, str]) -> str | None:
     return about.get("content of the training data") or train.about["content"]
 
 
-def _require_numbers(epochs: int, seed: int, clip_norm: float | None, patience: int | None) -> None:
+def _require_numbers(
+    epochs: int, seed: int, clip_norm: float | None, patience: int | None, accumulate: int
+) -> None:
     if isinstance(epochs, bool) or not isinstance(epochs, Integral) or epochs < 0:
         raise ValueError(f"epochs is {epochs!r}; wanted a whole number of 0 or more.")
     if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
@@ -318,6 +228,7 @@ def _require_numbers(epochs: int, seed: int, clip_norm: float | None, patience: 
         raise ValueError(f"clip_norm is {clip_norm!r}; wanted a number above 0, or None.")
     if patience is not None and patience < 1:
         raise ValueError(f"patience is {patience}; wanted 1 epoch or more, or None.")
+    require_positive(accumulate=accumulate)
 
 
 def _require_own(optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
@@ -351,20 +262,3 @@ def _random_numbers_of(seed: int, epoch: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(epoch_seed(seed, epoch))
         yield
-
-
-def _checked_terms(terms: Any) -> dict[str, Tensor]:
-    if not isinstance(terms, dict):
-        raise TypeError(
-            f"loss_terms returned a {type(terms).__name__}; wanted a dict of tensors by name, such "
-            'as {"mse": (prediction - target).square()}.'
-        )
-    if not terms or "loss" in terms:
-        raise ValueError(
-            f"loss_terms returned the terms {list(terms)}; wanted at least one, and none named "
-            "loss, which is their sum."
-        )
-    if other := [name for name, term in terms.items() if not isinstance(term, Tensor)]:
-        kind = type(terms[other[0]]).__name__
-        raise TypeError(f"loss_terms returned {other[0]!r} as a {kind}; wanted tensors.")
-    return terms
