@@ -31,6 +31,7 @@ __all__ = ["RankLost", "Ranks"]
 _PRECISIONS = ("32-true", "bf16-mixed")
 _STRATEGIES = {"SingleDeviceStrategy", "DDPStrategy"}
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+_START = "start them with one script, one environment and one set of files"
 # What the messages of torch.distributed have in common: gloo's are plain RuntimeErrors.
 _CONTACT = re.compile("gloo|NCCL|ProcessGroup|TCPStore|[Cc]onnection|[Tt]imed out")
 _IMPATIENT = 5.0  # seconds after which a second Ctrl-C is no echo of the first
@@ -94,11 +95,26 @@ class Ranks:
         self._net = None  # and with it the hooks of DistributedDataParallel on the weights
         if self._holds_back:
             signal.signal(signal.SIGINT, self._before)
-        if self.size > 1 and isinstance(error, RuntimeError) and _CONTACT.search(str(error)):
+        if self.size == 1 or not isinstance(error, RuntimeError) or isinstance(error, RankLost):
+            return
+        if "find_unused_parameters" in str(error):
+            raise ValueError(
+                "Some of the model's weights have no part in its loss, and ranks wait for their "
+                'gradients; wanted strategy="ddp_find_unused_parameters_true", or these weights '
+                "frozen (requires_grad_(False))."
+            ) from error
+        if _CONTACT.search(str(error)):
             raise self._lost(error) from error
 
-    def require_same(self, facts: Mapping[str, object]) -> None:
+    def require_same(self, facts: Mapping[str, object], remedy: str = _START) -> None:
         """Compare what the ranks know; all of them refuse what differs, in the same sentence.
+
+        Parameters
+        ----------
+        facts
+            By their names in the message.
+        remedy
+            How the message ends.
 
         Raises
         ------
@@ -124,8 +140,7 @@ class Ranks:
                     one, other = where_they_differ(values[0], value)
                     raise ValueError(
                         f"The ranks differ in their {name}: {one} on rank 0, {other} on rank "
-                        f"{rank}; wanted the same on all {self.size}: start them with one script, "
-                        "one environment and one set of files."
+                        f"{rank}; wanted the same on all {self.size}: {remedy}."
                     )
 
     def require_parts(self, model: nn.Module, accumulate: int) -> None:
@@ -244,8 +259,6 @@ class Ranks:
             raise self._lost(error) from error
 
     def _lost(self, error: Exception) -> RankLost:
-        if isinstance(error, RankLost):
-            return error
         said = re.sub(r"^\[[^]]*\] *", "", str(error)).split(". ")[0].split("\n")[0]
         return RankLost(
             f"Rank {self.rank} has lost another of the {self.size} ranks ({said}): that one was "

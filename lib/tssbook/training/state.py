@@ -177,7 +177,11 @@ class Run:
             self._read()
         if self.ranks.size > 1:
             weights = fingerprint([tensor[None] for tensor in self.model.state_dict().values()])
-            self.ranks.require_same({"state file's epochs": self.epoch, "first weights": weights})
+            self.ranks.require_same(
+                {"state file's epochs": self.epoch, "first weights": weights},
+                "call torch.manual_seed before the model is made, and give state= a file that "
+                "all of them see",
+            )
 
     def _read(self) -> None:
         """Take up what the file holds, if there is one and it is that of this training."""
