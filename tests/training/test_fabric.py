@@ -250,7 +250,7 @@ def fake(strategy: str = "DDPStrategy", precision: str = "32-true") -> SimpleNam
 @pytest.mark.parametrize(
     ("fabric", "error", "complaint"),
     [
-        ("ddp", TypeError, "fabric is a str; wanted a Fabric of lightning.fabric, or None."),
+        ("ddp", TypeError, "fabric is a str; wanted a Fabric of lightning_fabric, or None."),
         (fake("FSDPStrategy"), ValueError, "The fabric's strategy is FSDPStrategy; wanted one"),
         (fake(precision="16-mixed"), ValueError, "The fabric's precision is 16-mixed; wanted one"),
         (fake(), ValueError, "The fabric has 2 ranks and is not launched; wanted fabric.launch()"),

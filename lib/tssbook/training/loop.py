@@ -84,12 +84,22 @@ def fit(
         File in which the run is kept after each epoch. If it exists, the run goes on from
         there, and on a CPU ends bit for bit where it would have ended without the break (on
         CUDA with ``torch.use_deterministic_algorithms(True)``). What is trained and
-        how must be as the first time; ``epochs``, ``patience``, ``device`` may differ.
+        how must be as the first time; ``epochs``, ``patience``, ``device``, ``accumulate`` and
+        the number of ranks may differ.
     device
         None takes CUDA, Apple's MPS or the CPU, the first there is; the model goes back to
         where it was at the end, and the optimizer's state with it.
     progress
         Show a progress bar.
+    accumulate
+        In how many pieces each batch of ``train`` is worked off, for a GPU that has no room for
+        the whole; the gradients of the pieces add up to that of the batch.
+    fabric
+        A ``lightning_fabric.Fabric`` that has been launched (``fabric.launch()``): it says on
+        which devices to train, in which precision (``"32-true"`` or ``"bf16-mixed"``), and, with
+        the strategy ``"ddp"``, on how many processes, the ranks. Each rank is given the same
+        model, optimizer and data, and takes its share of the rows of each batch: the batch size
+        is that of all ranks together. All end with the same weights and history.
 
     Returns
     -------
@@ -104,14 +114,18 @@ def fit(
     TrainingDiverged
         If the loss is NaN or infinite: names the step and the batch. The model then has its
         best weights so far, or those it came with.
+    RankLost
+        On the other ranks, if one was killed or has failed.
     TypeError
-        If ``loss_terms`` returns something else than a dict of tensors, or a batch is no tuple of
-        tensors.
+        If ``loss_terms`` returns something else than a dict of tensors, a batch is no tuple of
+        tensors, or ``fabric`` is no Fabric.
     ValueError
         If a number is out of range, there are no batches, a term is named ``loss``, an output
         does not have one row per example, ``train`` cannot be repeated after a break, ``state``
         is broken or belongs to another run, or ``optimizer`` holds none of the model's weights
-        or only frozen ones, or these were made in inference mode.
+        or only frozen ones, or these were made in inference mode; if the ranks differ in their
+        versions, settings, data or first weights; if batches have to be cut, and the model
+        normalises over them; if there is a ``device`` besides ``fabric``.
 
     Notes
     -----
@@ -122,7 +136,12 @@ def fit(
     numbers and masks stay as they are.
 
     Ctrl-C ends the training, not the program: the model has its best weights so far, and
-    ``attrs["stopped"]`` is ``"interrupted"``.
+    ``attrs["stopped"]`` is ``"interrupted"``. In one rank it ends that of all, after their batch.
+
+    Pieces and ranks change a training by rounding alone, where a term of the loss is one number
+    per example, a mean over them, or a penalty of the weights. What model and ``loss_terms`` draw
+    at random (dropout) depends on the number of pieces and ranks; order, coins and ``transform``
+    of the batches do not.
 
     Examples
     --------

@@ -50,7 +50,7 @@ class Ranks:
     Parameters
     ----------
     fabric
-        A launched ``lightning.fabric.Fabric``, or None for this process alone.
+        A launched ``lightning_fabric.Fabric``, or None for this process alone.
     device
         As of :func:`tssbook.training.loop.fit`; with a Fabric None.
 
@@ -270,7 +270,7 @@ class Ranks:
 def _require_fabric(fabric: Any, device: str | torch.device | None) -> None:
     if not all(hasattr(fabric, name) for name in ("strategy", "world_size", "no_backward_sync")):
         raise TypeError(
-            f"fabric is a {type(fabric).__name__}; wanted a Fabric of lightning.fabric, or None."
+            f"fabric is a {type(fabric).__name__}; wanted a Fabric of lightning_fabric, or None."
         )
     if device is not None:
         raise ValueError(
