@@ -18,7 +18,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, TensorDataset
 
 import tssbook
 from tests.training.training_runs import Noisy
@@ -114,13 +114,24 @@ def patience(fabric: Fabric) -> Any:
     return training.fit(fabric=fabric, epochs=40, patience=2, scheduler=None)
 
 
+class NoisyRows(Dataset):
+    """Rows whose targets get a random number of the global stream when they are read."""
+
+    def __len__(self) -> int:
+        return 21
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+        x, y = rows()
+        return x[row], y[row] + torch.rand(())
+
+
 def loader(fabric: Fabric) -> Any:
-    """Shuffled by the global random numbers, which the loss of each rank draws from too."""
+    """Order and noise come from the global stream, which the loss of each rank draws from too."""
     training, drawn = Training(), []
-    training.train = DataLoader(TensorDataset(*rows()), batch_size=5, shuffle=True)
+    training.train = DataLoader(NoisyRows(), batch_size=5, shuffle=True)
 
     def terms(model: nn.Module, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        drawn.append(torch.rand(len(prediction)).sum().item())
+        drawn.extend(torch.rand(len(prediction)).tolist())
         return loss_terms(model, prediction, target)
 
     training.loss_terms = terms
@@ -266,6 +277,8 @@ def failed(fabric: Fabric) -> Any:
 
 
 def main(folder: Path, names: list[str]) -> None:
+    # Who starts processes in the background hands on that they do not listen to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     fabric = Fabric(accelerator="cpu", devices=int(os.environ["WORLD_SIZE"]), strategy="ddp")
     fabric.launch()
     for name in names:

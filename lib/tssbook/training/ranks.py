@@ -262,8 +262,8 @@ class Ranks:
         said = re.sub(r"^\[[^]]*\] *", "", str(error)).split(". ")[0].split("\n")[0]
         return RankLost(
             f"Rank {self.rank} has lost another of the {self.size} ranks ({said}): that one was "
-            "killed, or failed and says itself why; start all of them again, with the same state "
-            "to go on after the last whole epoch."
+            "killed, hangs, or failed and says itself why; start all of them again, with the same "
+            "state to go on after the last whole epoch."
         )
 
 
