@@ -10,20 +10,20 @@ import gc
 import os
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, TensorDataset
+from tqdm import tqdm as progress_bar
 
-import tssbook
 from tests.training.training_runs import Noisy
 from tssbook.sequence import one_hot_codes
-from tssbook.training import Batches, fit, flip_half, ranks
+from tssbook.training import Batches, fit, flip_half
 
 EPOCHS = 4
 
@@ -170,20 +170,21 @@ def alone(fabric: Fabric) -> Any:
     training = Training()
     if fabric.global_rank == 1:
         training.loss_terms = at_call(3, lambda t: t | {"square": t["square"] * float("nan")})
-    with suppress(ArithmeticError):
+    try:
         training.fit(fabric=fabric)
+    except ArithmeticError as error:
+        kept = error  # and with it all that the training's functions had in hand
+    assert "step 3" in str(kept)
     if fabric.global_rank == 0:
         training.model(rows()[0]).sum().backward()
     return {"wrappers": sum("DataParallel" in type(o).__name__ for o in gc.get_objects())}
 
 
 def other_version(fabric: Fabric) -> Any:
-    if fabric.global_rank == 1:
-        ranks.__version__ = "0.0.1"
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        if fabric.global_rank == 1:
+            patch.setattr("tssbook.training.ranks.__version__", "0.0.1")
         return Training().fit(fabric=fabric)
-    finally:
-        ranks.__version__ = tssbook.__version__
 
 
 def other_seed(fabric: Fabric) -> Any:
@@ -249,7 +250,20 @@ def wrapped(fabric: Fabric) -> Any:
 
 
 def state(fabric: Fabric) -> Any:
-    return Training().fit(fabric=fabric, state=FOLDER / "run.pt")
+    """The first rank alone writes the file and shows a bar; the second may not."""
+
+    def write_whole(files: dict[Path, bytes]) -> None:
+        raise AssertionError(f"a second rank writes {files.keys()}")
+
+    def tqdm(*, disable: bool, **options: Any) -> Any:
+        assert disable
+        return progress_bar(disable=disable, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if fabric.global_rank == 1:
+            patch.setattr("tssbook.training.state.write_whole", write_whole)
+            patch.setattr("tssbook.training.loop.tqdm", tqdm)
+        return Training().fit(fabric=fabric, state=FOLDER / "run.pt", progress=True)
 
 
 def killed_1(fabric: Fabric) -> Any:
@@ -261,10 +275,15 @@ def killed_1(fabric: Fabric) -> Any:
 
 
 def killed_0(fabric: Fabric) -> Any:
-    """The first rank is killed, which holds the meeting place of all; this training has no file."""
+    """The first rank, the meeting place of all, is killed on its way back through the layers."""
     training = Training()
+
+    def kill_later(terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        terms["square"].register_hook(lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        return terms
+
     if fabric.global_rank == 0:
-        training.loss_terms = at_call(16, lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        training.loss_terms = at_call(16, kill_later)
     return training.fit(fabric=fabric)
 
 

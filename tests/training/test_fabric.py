@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader
 from tests.support import refusal
 from tests.training.fabric_ranks import EPOCHS, NoisyRows, Small, Training, rows
 from tests.training.training_runs import Noisy, same
+from tssbook import __version__
 from tssbook.training import Batches
 from tssbook.training.passes import Pass
 
@@ -33,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 # What needs no killing goes on in the same two processes, one after the other.
 LEARNED = ("plain", "pieces", "patience", "loader", "interrupt", "state")
 REFUSED = {
-    "other_version": "differ in their version of tssbook: 0.2.0 on rank 0, 0.0.1 on rank 1",
+    "other_version": f"in their version of tssbook: {__version__} on rank 0, 0.0.1 on rank 1",
     "other_seed": "differ in their seed: 0 on rank 0, 1 on rank 1",
     "other_data": "differ in their content of the training data: ",
     "other_epochs": "differ in their epochs: 3 on rank 0, 4 on rank 1",
