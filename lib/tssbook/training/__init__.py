@@ -7,10 +7,12 @@ from tssbook.training.batches import Batches, TrackBatches, WindowBatches, epoch
 from tssbook.training.loop import TrainingDiverged, fit
 from tssbook.training.memory import keep_memory
 from tssbook.training.prediction import on_device, predict, resolve_device
+from tssbook.training.ranks import RankLost
 from tssbook.training.start import enriched_words, start_from_words
 
 __all__ = [
     "Batches",
+    "RankLost",
     "TrackBatches",
     "TrainingDiverged",
     "WindowBatches",

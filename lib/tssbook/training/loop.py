@@ -19,39 +19,16 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from tssbook.sequence import require_positive
 from tssbook.training.batches import Batches, epoch_seed
-from tssbook.training.prediction import (
-    on_device,
-    require_rows,
-    weights_dtype,
-    with_gradients,
-)
+from tssbook.training.passes import Pass, TrainingDiverged
+from tssbook.training.prediction import on_device, with_gradients
+from tssbook.training.ranks import Ranks
 from tssbook.training.state import Run
 
 __all__ = ["TrainingDiverged", "fit"]
 
 LossTerms = Callable[..., dict[str, Tensor]]
-
-
-class TrainingDiverged(ArithmeticError):
-    """The loss became NaN or infinite; ``batch`` and ``history`` tell when and on what.
-
-    Attributes
-    ----------
-    batch : tuple of torch.Tensor or None
-        The batch at fault, of the training or of the validation data, on the training's device.
-    history : pandas.DataFrame
-        The epochs finished before.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        batch: tuple[Tensor, ...] | None = None,
-        history: pd.DataFrame | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.batch, self.history = batch, pd.DataFrame() if history is None else history
 
 
 def fit(
@@ -69,6 +46,8 @@ def fit(
     state: str | Path | None = None,
     device: str | torch.device | None = None,
     progress: bool = False,
+    accumulate: int = 1,
+    fabric: Any | None = None,
 ) -> pd.DataFrame:
     """Train a model; it ends with the weights of its best epoch, in evaluation mode.
 
@@ -105,12 +84,22 @@ def fit(
         File in which the run is kept after each epoch. If it exists, the run goes on from
         there, and on a CPU ends bit for bit where it would have ended without the break (on
         CUDA with ``torch.use_deterministic_algorithms(True)``). What is trained and
-        how must be as the first time; ``epochs``, ``patience``, ``device`` may differ.
+        how must be as the first time; ``epochs``, ``patience``, ``device``, ``accumulate`` and
+        the number of ranks may differ.
     device
         None takes CUDA, Apple's MPS or the CPU, the first there is; the model goes back to
         where it was at the end, and the optimizer's state with it.
     progress
         Show a progress bar.
+    accumulate
+        In how many pieces each batch of ``train`` is worked off, for a GPU that has no room for
+        the whole; the gradients of the pieces add up to that of the batch.
+    fabric
+        A ``lightning_fabric.Fabric`` that has been launched (``fabric.launch()``): it says on
+        which devices to train, in which precision (``"32-true"`` or ``"bf16-mixed"``), and, with
+        the strategy ``"ddp"``, on how many processes, the ranks. Each rank is given the same
+        model, optimizer and data, and takes its share of the rows of each batch: the batch size
+        is that of all ranks together. All end with the same weights and history.
 
     Returns
     -------
@@ -125,14 +114,18 @@ def fit(
     TrainingDiverged
         If the loss is NaN or infinite: names the step and the batch. The model then has its
         best weights so far, or those it came with.
+    RankLost
+        On the other ranks, if one was killed or has failed.
     TypeError
-        If ``loss_terms`` returns something else than a dict of tensors, or a batch is no tuple of
-        tensors.
+        If ``loss_terms`` returns something else than a dict of tensors, a batch is no tuple of
+        tensors, or ``fabric`` is no Fabric.
     ValueError
         If a number is out of range, there are no batches, a term is named ``loss``, an output
         does not have one row per example, ``train`` cannot be repeated after a break, ``state``
         is broken or belongs to another run, or ``optimizer`` holds none of the model's weights
-        or only frozen ones, or these were made in inference mode.
+        or only frozen ones, or these were made in inference mode; if the ranks differ in their
+        versions, settings, data or first weights; if batches have to be cut, and the model
+        normalises over them; if there is a ``device`` besides ``fabric``.
 
     Notes
     -----
@@ -143,7 +136,12 @@ def fit(
     numbers and masks stay as they are.
 
     Ctrl-C ends the training, not the program: the model has its best weights so far, and
-    ``attrs["stopped"]`` is ``"interrupted"``.
+    ``attrs["stopped"]`` is ``"interrupted"``. In one rank it ends that of all, after their batch.
+
+    Pieces and ranks change a training by rounding alone, where a term of the loss is one number
+    per example, a mean over them, or a penalty of the weights. What model and ``loss_terms`` draw
+    at random (dropout) depends on the number of pieces and ranks; order, coins and ``transform``
+    of the batches do not.
 
     Examples
     --------
@@ -158,33 +156,40 @@ def fit(
     ... )
     >>> save(model, "my-model", metrics={"valid": history["valid_loss"].min()})
     """
-    _require_numbers(epochs, seed, clip_norm, patience)
+    _require_numbers(epochs, seed, clip_norm, patience, accumulate)
     _require_own(optimizer, model)
-    with with_gradients(), _both_on_device(model, optimizer, device) as place:
-        run = Run(model, optimizer, scheduler, state)
+    ranks = Ranks(fabric, device)  # this process alone, without a fabric
+    ranks.require_parts(model, accumulate)
+    ranks.require_same({"epochs": epochs, "patience": patience, "accumulate": accumulate})
+    with with_gradients(), _both_on_device(model, optimizer, ranks.device) as place, ranks:
+        run = Run(model, optimizer, scheduler, state, ranks)
         run.resume((train, valid), loss_terms, seed=seed, clip_norm=clip_norm)
-        bar = tqdm(total=epochs, initial=run.epoch, disable=not progress, unit="epoch")
+        optimizer = ranks.setup(model, optimizer)
+        shown = progress and ranks.rank == 0
+        bar = tqdm(total=epochs, initial=run.epoch, disable=not shown, unit="epoch")
         try:
             digest = _digest(train, run.about)
             while run.epoch < epochs and not run.is_out_of(patience):
                 with _random_numbers_of(seed, run.epoch):
                     model.train()
-                    trained = _Pass("training", train, model, run, place)
-                    for x, *target in trained:
-                        terms = loss_terms(model, trained.predict(x), *target)
-                        loss = trained.add(terms)  # the sum of their means
+                    trained = Pass("training", train, run, ranks, place, accumulate)
+                    for batch in trained:
                         optimizer.zero_grad()
-                        loss.backward()
+                        for x, *target in trained.pieces(batch):  # one, unless told otherwise
+                            terms = loss_terms(model, trained.predict(x), *target)
+                            loss = trained.add(terms)  # the sum of their means
+                            ranks.backward(loss)
                         if clip_norm is not None:
                             nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
                         optimizer.step()
                         run.step += 1
                     model.eval()
-                    validated = _Pass("validation", valid, model, run, place)
+                    validated = Pass("validation", valid, run, ranks, place)
                     with torch.no_grad():
-                        for x, *target in validated:
-                            terms = loss_terms(model, validated.predict(x), *target)
-                            validated.add(terms)
+                        for batch in validated:
+                            for x, *target in validated.pieces(batch):
+                                terms = loss_terms(model, validated.predict(x), *target)
+                                validated.add(terms)
                 run.trained_on = {"length": trained.length, "data": digest}
                 run.end_epoch(trained.means(), validated.means())
                 bar.set_postfix(valid=f"{validated.means()['loss']:.4g}", refresh=False)
@@ -198,72 +203,6 @@ def fit(
             run.model.trained_on = run.trained_on
     model.eval()
     return run.history(stopped)
-
-
-class _Pass:
-    """One pass over batches: puts them on the device, and adds up their losses."""
-
-    def __init__(
-        self, name: str, source: Iterable, model: nn.Module, run: Run, device: torch.device
-    ) -> None:
-        self.name, self.source, self.model, self.run, self.device = name, source, model, run, device
-        self.kind = weights_dtype(run.model)
-        self.sums: dict[str, float] = {}
-        self.n_examples = 0
-
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        if hasattr(self.source, "set_epoch"):
-            self.source.set_epoch(self.run.epoch)
-        for number, batch in enumerate(self.source):
-            self.number, self.batch = number, _placed(batch, self.device, self.kind)
-            x = self.batch[0]
-            self.length = x.shape[-1] if x.ndim > 1 else None
-            yield self.batch
-        if self.n_examples == 0:
-            raise ValueError(
-                f"The {self.name} data gave no batch in epoch {self.run.epoch}; wanted at least "
-                "one (a generator is used up after the first epoch: pass a list)."
-            )
-
-    def predict(self, x: Tensor) -> Any:
-        """Return what the model answers; refuse an answer that has lost rows."""
-        prediction = self.model(x)
-        require_rows(prediction, len(x))
-        return prediction
-
-    def add(self, terms: dict[str, Tensor]) -> Tensor:
-        """Return the loss, the sum of the terms' means; refuse one that is no number."""
-        means = [term.mean() for term in _checked_terms(terms).values()]
-        # Read back once a batch: on a GPU each time waits for the device.
-        if len(means) == 1:
-            loss = means[0]
-            read = [loss.item()] * 2
-        else:
-            loss = torch.stack(means).sum()
-            read = torch.stack([loss, *means]).tolist()
-        values = dict(zip(("loss", *terms), read, strict=True))
-        if not math.isfinite(values["loss"]):
-            message = self._divergence(values)
-            raise TrainingDiverged(message, self.batch, self.run.history("diverged"))
-        size = len(self.batch[0])
-        self.n_examples += size
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value * size
-        return loss
-
-    def means(self) -> dict[str, float]:
-        """Return the loss and each term, means over the examples."""
-        return {name: total / self.n_examples for name, total in self.sums.items()}
-
-    def _divergence(self, values: dict[str, float]) -> str:
-        best = self.run.best_epoch
-        kept = "the weights it came with" if best is None else f"its weights of epoch {best}"
-        terms = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-        return (
-            f"The loss is no longer a number at step {self.run.step} (epoch {self.run.epoch}, "
-            f"batch {self.number} of the {self.name} data: {terms}); the model has {kept}: look at "
-            "the batch, lower the learning rate, or clip the gradient."
-        )
 
 
 @contextmanager
@@ -290,18 +229,6 @@ def _follow_weights(optimizer: torch.optim.Optimizer) -> None:
                     held[name] = value.to(weight.device)
 
 
-def _placed(batch: Iterable[Tensor], device: torch.device, kind: torch.dtype) -> tuple[Tensor, ...]:
-    """Put a batch on the device. The one place that decides about types."""
-    if not isinstance(batch, tuple | list) or not all(isinstance(t, Tensor) for t in batch):
-        raise TypeError(
-            f"A batch is a {type(batch).__name__}; wanted a tuple of tensors, the input first."
-        )
-    x, *target = (t.clone() if t.is_inference() else t for t in batch)
-    exact = torch.float64 if kind == torch.float64 else torch.float32
-    target = (t.to(device, exact) if t.is_floating_point() else t.to(device) for t in target)
-    return x.to(device, kind), *target
-
-
 def _digest(train: Iterable, about: dict[str, str]) -> str | None:
     """Return the digest of the training data, computed anew where no state has asked for it."""
     if not isinstance(train, Batches):
@@ -309,7 +236,9 @@ def _digest(train: Iterable, about: dict[str, str]) -> str | None:
     return about.get("content of the training data") or train.about["content"]
 
 
-def _require_numbers(epochs: int, seed: int, clip_norm: float | None, patience: int | None) -> None:
+def _require_numbers(
+    epochs: int, seed: int, clip_norm: float | None, patience: int | None, accumulate: int
+) -> None:
     if isinstance(epochs, bool) or not isinstance(epochs, Integral) or epochs < 0:
         raise ValueError(f"epochs is {epochs!r}; wanted a whole number of 0 or more.")
     if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
@@ -318,6 +247,7 @@ def _require_numbers(epochs: int, seed: int, clip_norm: float | None, patience: 
         raise ValueError(f"clip_norm is {clip_norm!r}; wanted a number above 0, or None.")
     if patience is not None and patience < 1:
         raise ValueError(f"patience is {patience}; wanted 1 epoch or more, or None.")
+    require_positive(accumulate=accumulate)
 
 
 def _require_own(optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
@@ -351,20 +281,3 @@ def _random_numbers_of(seed: int, epoch: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(epoch_seed(seed, epoch))
         yield
-
-
-def _checked_terms(terms: Any) -> dict[str, Tensor]:
-    if not isinstance(terms, dict):
-        raise TypeError(
-            f"loss_terms returned a {type(terms).__name__}; wanted a dict of tensors by name, such "
-            'as {"mse": (prediction - target).square()}.'
-        )
-    if not terms or "loss" in terms:
-        raise ValueError(
-            f"loss_terms returned the terms {list(terms)}; wanted at least one, and none named "
-            "loss, which is their sum."
-        )
-    if other := [name for name, term in terms.items() if not isinstance(term, Tensor)]:
-        kind = type(terms[other[0]]).__name__
-        raise TypeError(f"loss_terms returned {other[0]!r} as a {kind}; wanted tensors.")
-    return terms

@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tssbook.files import require_sound_zip, where_they_differ, write_whole
 from tssbook.models.weights import bare
 from tssbook.training.batches import Batches, fingerprint, qualified_name
+from tssbook.training.ranks import Ranks
 
 __all__ = ["Run"]
 
@@ -37,6 +38,8 @@ class Run:
     ----------
     model, optimizer, scheduler, state
         As of :func:`tssbook.training.loop.fit`.
+    ranks
+        The processes that train together: the first one writes, all read.
 
     Attributes
     ----------
@@ -61,8 +64,10 @@ class Run:
         optimizer: Any,
         scheduler: Any | None,
         state: str | Path | None,
+        ranks: Ranks,
     ) -> None:
         self.model, self.optimizer, self.scheduler = bare(model), optimizer, scheduler
+        self.ranks = ranks
         self.path = None if state is None else Path(state)
         self.about: dict[str, str] = {}
         self.rows: list[dict[str, float]] = []
@@ -119,7 +124,7 @@ class Run:
 
     def save(self) -> None:
         """Write the run into its file, if it has one; a crash leaves the old file whole."""
-        if self.path is None:
+        if self.path is None or self.ranks.rank > 0:
             return
         content = {
             "format": _FORMAT,
@@ -146,7 +151,7 @@ class Run:
         seed: int,
         clip_norm: float | None,
     ) -> None:
-        """Take up the run that is kept in its file, if there is one.
+        """Take up the run that is kept in its file, if there is one; compare it among ranks.
 
         Parameters
         ----------
@@ -159,13 +164,27 @@ class Run:
         Raises
         ------
         ValueError
-            If the training data cannot be repeated after a break, or the file is no whole state,
-            in another format, or that of another training.
+            If the training data cannot be repeated after a break, the file is no whole state,
+            in another format, or that of another training, or the ranks differ.
         """
-        if self.path is None:
+        if self.path is None and self.ranks.size == 1:
             return
-        _require_repeatable(data[0])
+        if self.path is not None:
+            _require_repeatable(data[0])
         self.about = self._describe(data, loss_terms, seed, clip_norm)
+        self.ranks.require_same(self.about)
+        if self.path is not None:
+            self._read()
+        if self.ranks.size > 1:
+            weights = fingerprint([tensor[None] for tensor in self.model.state_dict().values()])
+            self.ranks.require_same(
+                {"state file's epochs": self.epoch, "first weights": weights},
+                "call torch.manual_seed before the model is made, and give state= a file that "
+                "all of them see",
+            )
+
+    def _read(self) -> None:
+        """Take up what the file holds, if there is one and it is that of this training."""
         if not self.path.exists():
             return
         if self.path.is_dir():
@@ -174,7 +193,7 @@ class Run:
         try:
             require_sound_zip(raw)
             content = torch.load(raw, map_location="cpu", weights_only=True)
-            about = dict(content["about"])
+            about = {"precision": "32-true", **content["about"]}  # older files do not say it
         except Exception as error:  # reading damaged bytes can fail in any way
             raise ValueError(
                 f"{self.path} is not the state of a training, or only a part of one "
@@ -224,6 +243,7 @@ class Run:
             "seed": seed,
             "loss_terms": qualified_name(loss_terms),
             "clip_norm": None if clip_norm is None else float(clip_norm),
+            "precision": self.ranks.precision,
         }
         for part, batches in zip(("training", "validation"), data, strict=True):
             tensors = getattr(getattr(batches, "dataset", None), "tensors", None)
