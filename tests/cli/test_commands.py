@@ -78,6 +78,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert done.stderr == ""
     table = pd.read_csv(folder / "sample" / "peaks.bed", sep="\t", header=None)
     table[3], table[4], table[5] = "p", 0, ["+", "-"] * (len(table) // 2)
+    (folder / "sample" / "bf.yaml").write_text("model: ProCapNet\n")
     few = table.head(4)
     few.to_csv(folder / "sample" / "few.bed", sep="\t", header=False, index=False)
     return folder / "sample"
@@ -133,6 +134,20 @@ def test_a_stopped_training_goes_on(run, sample: Path) -> None:
     assert (sample / "broken.safetensors").read_bytes() == (
         sample / "whole.safetensors"
     ).read_bytes()
+
+
+def test_two_processes_train_as_one(sample: Path) -> None:
+    recipe = json.loads((sample / "mine.json").read_text())["recipe"]
+    (sample / "two.yaml").write_text(json.dumps(recipe))
+    command = [sys.executable, "-m", "tssbook", "train", "two", "--recipe", "two.yaml", "--json"]
+    done = subprocess.run(
+        [*command, "--devices", "2", "--device", "cpu"],
+        cwd=sample, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)  # of one process alone
+    wanted = describe(sample / "mine")["training"]["history"]["valid_loss"]
+    assert said["valid_loss"] == pytest.approx(min(wanted), rel=1e-5)
 
 
 def test_the_other_two_networks(run, sample: Path) -> None:
@@ -268,6 +283,8 @@ def test_doctor(run) -> None:
         (["train", "mine", "--model", "ProCapNet"], 1, "mine.safetensors is there already"),
         (["train", "x", "--model", "ProCapNet"], 1, "ProCapNet needs fasta"),
         (["train", "x", "--model", "SimpleNet"], 1, "tssbook build"),
+        (["train", "x", "--recipe", "bf.yaml", "--precision", "bf8"], 1, "wanted 32-true or bf16"),
+        (["train", "x", "--recipe", "bf.yaml", "--devices", "0"], 1, "devices is 0"),
         (["train", "x", "--epoch", "3"], 2, "No such option: --epoch"),
         (["train", "x", "--set", "n=1", "--model", "SimpleNet", "--data", "no"], 1, "about.json"),
         (["motifs", "scan", "peaks.bed", "--fasta", "genome.fa", "--out", "x.tsv"], 1, "MOTIF"),

@@ -60,6 +60,12 @@ def main() -> None:
         console.fail("Interrupted; what was being written is left out.", _CTRL_C)
     except (ArithmeticError, ImportError, NotImplementedError, OSError, TypeError, ValueError) as e:
         console.fail(e)
+    except RuntimeError as error:
+        from tssbook.training import RankLost
+
+        if not isinstance(error, RankLost):
+            raise
+        console.fail(error)
     sys.exit(0)
 
 
@@ -177,6 +183,10 @@ def train(
     seed: int | None = None,
     licence: str | None = None,
     device: Device = None,
+    devices: Annotated[int, typer.Option(help="Of each machine; a process for each.")] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines, started by torchrun or srun.")] = 1,
+    precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
+    accumulate: Annotated[int, typer.Option(help="Pieces in which a batch is worked off.")] = 1,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -186,11 +196,14 @@ def train(
     --plus plus.bw --minus minus.bw --valid chr8 --test chr9 --set n_filters=64
     """
     from tssbook.cli.recipe import read_recipe, settings
+    from tssbook.cli.trainings import Machines
     from tssbook.cli.trainings import train as trained
 
     given = {k: v for k, v in locals().items() if k in RECIPE_FLAGS}
     chosen = read_recipe(recipe, given | {"settings": settings(set or [])})
-    report(trained(chosen, out, force=force, device=device, progress=shows_progress()), as_json)
+    how = Machines(devices, nodes, precision, accumulate, device)
+    if result := trained(chosen, out, how, force=force, progress=shows_progress()):
+        report(result, as_json)  # of several processes one
 
 
 RECIPE_FLAGS = {

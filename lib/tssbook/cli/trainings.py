@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from functools import partial
@@ -26,10 +27,21 @@ from tssbook.data import (
 )
 from tssbook.metrics import bootstrap_interval, pearson_r
 from tssbook.models import procapnet, promoter, puffin, save
-from tssbook.sequence import one_hot_codes
-from tssbook.training import Batches, TrackBatches, WindowBatches, fit, flip_half, predict
+from tssbook.sequence import one_hot_codes, require_positive
+from tssbook.training import (
+    Batches,
+    TrackBatches,
+    WindowBatches,
+    fit,
+    flip_half,
+    predict,
+    resolve_device,
+)
 
-__all__ = ["Prepared", "prepare", "train"]
+__all__ = ["Machines", "Prepared", "prepare", "train"]
+
+
+_PRECISIONS = ("32-true", "bf16-mixed")
 
 
 class Prepared(NamedTuple):
@@ -54,8 +66,69 @@ class Prepared(NamedTuple):
     about: dict[str, Any]
 
 
+class Machines(NamedTuple):
+    """Where a training runs.
+
+    Attributes
+    ----------
+    devices, nodes : int
+        Devices of each machine, and machines; a process for each device.
+    precision : str
+        ``"32-true"`` or ``"bf16-mixed"``.
+    accumulate : int
+        As for `tssbook.training.fit`.
+    device : str or None
+        Which, where there is one process.
+    """
+
+    devices: int = 1
+    nodes: int = 1
+    precision: str = "32-true"
+    accumulate: int = 1
+    device: str | None = None
+
+    def fabric(self) -> Any | None:
+        """Return a launched Fabric, or None where one process computes in float32.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            The extra ``scale`` is not installed.
+        ValueError
+            A number is below 1, there is no such precision, or not so many devices.
+        """
+        if (self.devices, self.nodes, self.precision) == (1, 1, "32-true"):
+            return None
+        require_positive(devices=self.devices, nodes=self.nodes)
+        if self.precision not in _PRECISIONS:
+            raise ValueError(
+                f"The precision is {self.precision!r}; wanted {' or '.join(_PRECISIONS)}."
+            )
+        place = resolve_device(self.device)
+        try:
+            from lightning_fabric import Fabric
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError(
+                "Several devices, and bf16-mixed, need the package lightning-fabric: "
+                'pip install "tssbook[scale]".'
+            ) from None
+        several = self.devices * self.nodes > 1
+        if place.type == "cuda" and self.devices > torch.cuda.device_count():
+            raise ValueError(
+                f"devices is {self.devices}, and this machine has {torch.cuda.device_count()}."
+            )
+        logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+        made = Fabric(
+            accelerator=place.type, devices=self.devices, num_nodes=self.nodes,
+            precision=self.precision, strategy="ddp" if several else "auto",
+        )  # fmt: skip
+        made.launch()
+        return made
+
+
 def train(
-    recipe: Recipe, out: Path, *, force: bool, device: str | None, progress: bool
+    recipe: Recipe, out: Path, machines: Machines, *, force: bool, progress: bool
 ) -> dict[str, Any]:
     """Train what a recipe says, measure it on the test chromosomes, and save it.
 
@@ -68,15 +141,18 @@ def train(
         What to train on what.
     out
         The checkpoint, with or without suffix.
+    machines
+        Where. With several processes each calls this, and one of them saves.
     force
         Replace an older one.
-    device, progress
-        As for `tssbook.training.fit`.
+    progress
+        Show a progress bar.
 
     Returns
     -------
     dict
-        ``checkpoint``, ``epochs``, ``best_epoch``, ``valid_loss`` and ``test``.
+        ``checkpoint``, ``epochs``, ``best_epoch``, ``valid_loss`` and ``test``; empty in all
+        processes but one.
 
     Raises
     ------
@@ -87,7 +163,8 @@ def train(
     """
     out = out.with_suffix("") if out.suffix in (".safetensors", ".json") else out
     require_new(out.with_name(f"{out.name}.safetensors"), force)
-    state = out.with_name(f"{out.name}.state")
+    state, fabric = out.with_name(f"{out.name}.state"), machines.fabric()
+    device = machines.device if fabric is None else None
     prepared = prepare(recipe)
     optimizer = torch.optim.AdamW(
         prepared.model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -97,13 +174,16 @@ def train(
         prepared.model, prepared.train, prepared.valid, prepared.loss_terms, optimizer,
         epochs=recipe.epochs, seed=recipe.seed, scheduler=schedule, clip_norm=recipe.clip_norm,
         patience=recipe.patience, state=state, device=device, progress=progress,
+        accumulate=machines.accumulate, fabric=fabric,
     )  # fmt: skip
     if history.attrs["stopped"] == "interrupted":
         raise Interrupted(
             f"Interrupted after {len(history)} of {recipe.epochs} epochs; the same command goes on "
             f"from {state}."
         )
-    numbers = prepared.test(device)
+    if fabric is not None and not fabric.is_global_zero:
+        return {}
+    numbers = prepared.test(machines.device)
     training = {"history": history.round(6).to_dict("list"), **history.attrs}
     weights = save(
         prepared.model, out, **prepared.about, recipe=recipe.as_dict(), training=training,
