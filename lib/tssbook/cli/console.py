@@ -28,6 +28,7 @@ def report(result: Mapping[str, Any], as_json: bool) -> None:
         rows = value if isinstance(value, list) else [value]
         if isinstance(value, Mapping):
             rows = [f"{part.replace('_', ' ')}: {_shown(v)}" for part, v in value.items()]
+        rows = rows or ["none"]
         one = len(rows) == 1 and not isinstance(value, Mapping)
         lines = [_shown(row) for row in rows]
         print(f"{name.replace('_', ' ')}:", *(lines if one else ()))  # noqa: T201
@@ -36,6 +37,8 @@ def report(result: Mapping[str, Any], as_json: bool) -> None:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, Mapping) and list(value) == ["value", "from", "to"]:
+        return f"{_shown(value['value'])} (95 %: {_shown(value['from'])} to {_shown(value['to'])})"
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_shown(part)}" for name, part in value.items())
     if isinstance(value, list):

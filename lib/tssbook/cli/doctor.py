@@ -40,7 +40,7 @@ def found() -> dict[str, Any]:
         "device": _device(),
         "threads": torch.get_num_threads(),
         "extras": {name: _extra(name, packages) for name, packages in _EXTRAS.items()},
-        "data_folder": f"{folder} ({shutil.disk_usage(existing).free / 1e9:.1f} GB free)",
+        "data_folder": f"{_from_home(folder)} ({shutil.disk_usage(existing).free / 1e9:.1f} GB free)",
         "mirror": _mirror(mirror),
         "files": f"{len(here)} of {len(catalogue())} are here; 'tssbook data list' names them",
         "checkpoints": models.shipped(),
@@ -72,4 +72,10 @@ def _is_installed(package: str) -> bool:
 def _mirror(mirror: str | None) -> str:
     if not mirror:
         return "none; TSSBOOK_MIRROR may name a folder of files that were fetched before"
-    return mirror if Path(mirror).is_dir() else f"{mirror}, which is no folder"
+    shown = _from_home(Path(mirror))
+    return shown if Path(mirror).is_dir() else f"{shown}, which is no folder"
+
+
+def _from_home(path: Path) -> str:
+    """Write a path with ``~`` for the home folder."""
+    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
