@@ -32,6 +32,8 @@ class BigWigs:
         ``plus`` and ``minus`` in names that are otherwise the same, must stand in mirror order:
         the first with the last, and so on. Then flipping the tracks' axis and the positions' axis
         gives what the other strand's reader sees.
+    threads
+        How many read side by side; -1 takes all cores.
 
     Attributes
     ----------
@@ -48,7 +50,7 @@ class BigWigs:
         strands are not in mirror order by their names, plus before minus.
     """
 
-    def __init__(self, paths: Sequence[str | Path]) -> None:
+    def __init__(self, paths: Sequence[str | Path], *, threads: int = -1) -> None:
         import figwig
 
         if isinstance(paths, str | Path) or not len(paths):
@@ -67,6 +69,7 @@ class BigWigs:
                 f"{str(error).rstrip('.')}; wanted a whole bigWig file: get it again."
             ) from error
         self.lengths: list[dict[str, int]] = [reader.chrom_sizes for reader in self._readers]
+        self._threads = threads
         self._absent: set[tuple[Path, str]] = set()  # what was warned of
         # Whether values below and above 0 were read so far.
         self._below, self._above = np.zeros((2, len(self.paths)), dtype=bool)
@@ -156,7 +159,9 @@ class BigWigs:
         held = {c: [t for t, found in enumerate(self.lengths) if c in found] for c in names}
         try:
             if all(len(tracks) == len(self) for tracks in held.values()):
-                found = figwig.read_bigwig(self._readers, chroms, starts.clip(0), length, n_jobs=-1)
+                found = figwig.read_bigwig(
+                    self._readers, chroms, starts.clip(0), length, n_jobs=self._threads
+                )
             else:
                 found = np.zeros((len(chroms), len(self), length), dtype=np.float32)
                 for chrom, tracks in held.items():
@@ -164,7 +169,7 @@ class BigWigs:
                         rows = np.flatnonzero(chroms == chrom)
                         found[np.ix_(rows, tracks)] = figwig.read_bigwig(
                             [self._readers[track] for track in tracks],
-                            chroms[rows], starts[rows].clip(0), length, n_jobs=-1,
+                            chroms[rows], starts[rows].clip(0), length, n_jobs=self._threads,
                         )  # fmt: skip
         except ValueError as error:  # figwig names the file
             raise ValueError(f"{str(error).rstrip('.')}: get it again.") from error
