@@ -84,6 +84,7 @@ def _stretches(
         # Sums and numbers of windows from ``first`` on, where later windows may still come.
         first, total, count = 0, np.zeros((n_tracks, 0)), np.zeros(0)
         for start, values in _in_order(tracks, loci, chrom):
+            first = first if len(count) else start
             done = start - first
             if done > len(count) or done >= _PENDING * length:
                 yield from _inside(chrom, first, total[:, :done], count[:done], end)
