@@ -79,6 +79,11 @@ class BigWigs:
         """Per file whether values below 0 were read so far, as in many files of the - strand."""
         return self._below.tolist()
 
+    @property
+    def positive(self) -> list[bool]:
+        """Per file whether values above 0 were read so far."""
+        return self._above.tolist()
+
     @classmethod
     def of(cls, bigwigs: BigWigs | Sequence[str | Path]) -> BigWigs:
         """Open paths; opened files are given back as they are."""
