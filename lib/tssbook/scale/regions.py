@@ -75,7 +75,7 @@ class Rows:
         try:
             return np.asarray(self._array.get_orthogonal_selection(rows))
         except ValueError:
-            for region in np.unique(np.arange(len(self))[rows] // ROWS):
+            for region in np.unique(np.arange(len(self))[rows] // self._array.chunks[0]):
                 self._require_sound(int(region))
             raise
 
@@ -84,7 +84,7 @@ class Rows:
 
     def _require_sound(self, region: int) -> None:
         try:
-            self._array[region * ROWS : (region + 1) * ROWS]
+            self._array.blocks[region]
         except ValueError as error:
             chunk = self._path / _chunk(region, len(self.shape))
             raise ValueError(
@@ -211,15 +211,16 @@ def write(path: Path, first: int, parts: Mapping[str, np.ndarray]) -> None:
     with writing(path), zarr.config.set({"array.write_empty_chunks": True}):
         for name, part in parts.items():
             array = zarr.open_array(path / name, mode="r+")
-            last = min(first + ROWS, array.shape[0])
+            n_rows = array.chunks[0]
+            last = min(first + n_rows, array.shape[0])
             wanted = (last - first, *array.shape[1:])
-            if first % ROWS or part.shape != wanted or part.dtype != array.dtype:
+            if first % n_rows or part.shape != wanted or part.dtype != array.dtype:
                 raise ValueError(
                     f"Rows {first} on of {name} are {part.dtype} {part.shape}; wanted "
                     f"{array.dtype} {wanted}."
                 )
             array[first:last] = part
-            with (path / name / _chunk(first // ROWS, part.ndim)).open("rb+") as file:
+            with (path / name / _chunk(first // n_rows, part.ndim)).open("rb+") as file:
                 to_disk(file)
 
 

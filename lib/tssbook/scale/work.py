@@ -7,6 +7,7 @@ client and scheduler does not grow with the number of rows.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import warnings
@@ -148,11 +149,13 @@ def connected(client: Client | str | None) -> Iterator[Client]:
     if isinstance(client, Client):
         yield client
     elif client is None:
+        options = {"threads_per_worker": 1, "processes": True, "dashboard_address": "127.0.0.1:0"}
+        # What goes wrong in a task is raised here; workers need not say it as well.
         with (
-            LocalCluster(threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
-            Client(cluster) as found,
+            LocalCluster(**options, silence_logs=logging.CRITICAL) as cluster,
+            Client(cluster) as c,
         ):
-            yield found
+            yield c
     else:
         try:
             found = Client(client, timeout=_PATIENCE)
@@ -181,19 +184,19 @@ def _fill(path: Path, work: Work, client: Client, done: np.ndarray, progress: bo
                     looked, at_most = now, _AHEAD * max(sum(client.nthreads().values()), 1)
                 while len(futures) < at_most and (region := next(todo, None)) is not None:
                     rows = work.loci.iloc[region * ROWS : (region + 1) * ROWS]
-                    future = client.submit(_region, region, rows, *settings, pure=False)
+                    future = client.submit(_region, rows, *settings, pure=False)
                     futures.add(future)
                     under_way.add(future)
                 if not futures:
                     break
                 future = next(under_way)
                 futures.discard(future)
-                region, said = future.result()
-                done[region] = True
+                first, said = future.result()
+                done[first // ROWS] = True
                 if not under_way.has_ready() or time.monotonic() - marked > _EVERY:
                     mark(path, done)
                     marked = time.monotonic()
-                bar.update(min(ROWS, len(work.loci) - region * ROWS))
+                bar.update(min(ROWS, len(work.loci) - first))
                 for kind, text in set(said) - seen:
                     seen.add((kind, text))
                     warnings.warn(text, kind, stacklevel=5)
@@ -218,22 +221,21 @@ def _fill(path: Path, work: Work, client: Client, done: np.ndarray, progress: bo
 
 
 def _region(
-    region: int,
     rows: pd.DataFrame,
     path: str,
     function: Callable[..., dict[str, np.ndarray]],
     settings: Mapping[str, Any],
     wanted: Mapping[str, str | None],
 ) -> tuple[int, list[tuple[type[Warning], str]]]:
-    """Do one region, in a worker; return its number and the warnings."""
-    worker = get_worker()
+    """Do one region, in a worker; return its first row and the warnings."""
+    worker, first = get_worker(), int(rows.index[0])
     _require_same(_versions(), wanted, worker.address)
     with _one_at_a_time, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         if torch.get_num_threads() != worker.state.nthreads:
             torch.set_num_threads(worker.state.nthreads)
-        write(Path(path), region * ROWS, function(rows, **settings))
-    return region, [(w.category, str(w.message)) for w in caught]
+        write(Path(path), first, function(rows, **settings))
+    return first, [(w.category, str(w.message)) for w in caught]
 
 
 def _n_rows(done: np.ndarray, work: Work) -> int:
