@@ -216,9 +216,18 @@ def test_by_itself_it_takes_this_machine(monkeypatch):
     with connected(None) as client:
         assert set(client.nthreads().values()) == {1}
         address = client.scheduler.address
+    monkeypatch.setattr(working, "_PATIENCE", "500ms")
     with pytest.raises(ConnectionError):
-        monkeypatch.setattr(working, "_PATIENCE", "500ms")
         connected(address).__enter__()
+
+
+def test_a_script_without_a_main_part_is_told_of_it(monkeypatch):
+    def fails(**options):
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr(working, "LocalCluster", fails)
+    message = refusal(lambda: connected(None).__enter__(), RuntimeError)
+    assert 'below `if __name__ == "__main__":`' in message
 
 
 def test_the_extra_is_named_where_it_is_missing():

@@ -133,7 +133,7 @@ def _require_fit(
     paths: Sequence[Path], tracks: np.ndarray, loci: pd.DataFrame, lengths: Mapping[str, int]
 ) -> None:
     require(loci, ["chrom", "start", "end", "strand"])
-    if len(tracks.shape) != 3 or tracks.shape[:2] != (len(loci), len(paths)) or not tracks.size:
+    if len(tracks.shape) != 3 or tracks.shape[:2] != (len(loci), len(paths)) or 0 in tracks.shape:
         raise ValueError(
             f"The tracks are {tracks.shape} for {len(loci)} loci and {len(paths)} files; wanted "
             "(N, T, L)."

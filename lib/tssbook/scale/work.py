@@ -145,17 +145,14 @@ def connected(client: Client | str | None) -> Iterator[Client]:
     ------
     ConnectionError
         No scheduler answers at the address.
+    RuntimeError
+        The processes do not start.
     """
     if isinstance(client, Client):
         yield client
     elif client is None:
-        options = {"threads_per_worker": 1, "processes": True, "dashboard_address": "127.0.0.1:0"}
-        # What goes wrong in a task is raised here; workers need not say it as well.
-        with (
-            LocalCluster(**options, silence_logs=logging.CRITICAL) as cluster,
-            Client(cluster) as c,
-        ):
-            yield c
+        with _local_cluster() as cluster, Client(cluster) as found:
+            yield found
     else:
         try:
             found = Client(client, timeout=_PATIENCE)
@@ -166,6 +163,21 @@ def connected(client: Client | str | None) -> Iterator[Client]:
             ) from error
         with found:
             yield found
+
+
+def _local_cluster() -> LocalCluster:
+    try:
+        return LocalCluster(
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",  # any port that is free
+            silence_logs=logging.CRITICAL,  # what goes wrong in a task is raised by the client
+        )
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"The workers did not start ({error}). Each reads the script anew that is run: put "
+            'what the script does below `if __name__ == "__main__":`.'
+        ) from error
 
 
 def _fill(path: Path, work: Work, client: Client, done: np.ndarray, progress: bool) -> None:
