@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -21,6 +22,8 @@ def squares(rows: pd.DataFrame, log: Path, seconds: float = 0.0) -> dict[str, np
         file.write(f"{first}\n")
     if (log / f"fail {first}").exists():
         raise ValueError(f"Row {first} is wrong; wanted another.")
+    if (log / f"full {first}").exists():
+        raise OSError(errno.ENOSPC, "No space left on device")
     if (log / f"exit {first}").exists():
         if not (log / "always").exists():
             (log / f"exit {first}").unlink()

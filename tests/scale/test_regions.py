@@ -134,8 +134,12 @@ def test_a_full_disk_is_a_sentence(tmp_path, monkeypatch):
 )
 def test_other_content_is_refused(tmp_path, change, said):
     options = {"n_rows": N, "arrays": ARRAYS, "tables": TABLES, "made_from": {"seed": 1}}
+    create(tmp_path / "a.zarr", **options | change)  # nothing is done, so nothing is lost
     create(tmp_path / "a.zarr", **options)
+    write(tmp_path / "a.zarr", 0, parts(0))
+    mark(tmp_path / "a.zarr", np.array([True, False, False]))
     create(tmp_path / "a.zarr", **options)
+    assert done_regions(tmp_path / "a.zarr")[0]
     before = sorted(tmp_path.rglob("*"))
     assert said in refusal(lambda: create(tmp_path / "a.zarr", **options | change), FileExistsError)
     assert sorted(tmp_path.rglob("*")) == before

@@ -76,6 +76,13 @@ def test_an_error_comes_back_and_what_was_done_stays(client, tmp_path):
     ]
 
 
+def test_a_full_disk_of_a_worker_is_no_lost_scheduler(client, tmp_path):
+    (tmp_path / "full 64").touch()
+    message = refusal(lambda: compute(tmp_path / "a.zarr", work(tmp_path), client), OSError)
+    assert "No space left on device" in message
+    assert "was lost" not in message
+
+
 def test_the_work_of_a_worker_that_dies_is_done_again(client, tmp_path):
     (tmp_path / "exit 128").touch()
     compute(tmp_path / "a.zarr", work(tmp_path), client)

@@ -145,7 +145,9 @@ def create(
     tables: Mapping[str, pd.DataFrame],
     made_from: Mapping[str, Any],
 ) -> None:
-    """Make a store without rows, or see that the one that is there is the same, half done.
+    """Make a store without rows, or see that the one that is there is the same.
+
+    A store of other data in which nothing is done yet is replaced.
 
     Raises
     ------
@@ -162,6 +164,9 @@ def create(
     })  # fmt: skip
     if found is not None and _same(found, about):
         return
+    if found is not None and not found["complete"] and not done_regions(path).any():
+        shutil.rmtree(path)
+        found = None
     if found is not None or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         said = "something that is no store of tssbook.scale"
         if found is not None:
