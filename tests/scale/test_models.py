@@ -13,7 +13,8 @@ from tssbook.data import BigWigs, Fasta, genome, write_bigwigs
 from tssbook.interpret import Totals
 from tssbook.models import ProCapNet, PromoterNet, SimpleNet, save
 from tssbook.models.puffin import to_counts
-from tssbook.scale import attribute, build_tracks, ism, open_store, predict, tile
+from tssbook.scale import asking, attribute, build_tracks, ism, open_store, predict, tile
+from tssbook.scale.asking import said
 from tssbook.sequence import one_hot_codes
 
 
@@ -122,8 +123,8 @@ def test_tiles_meet_and_cover_every_base():
     assert tiles.values.tolist() == [
         ["chr1", -2, 12, "+"], ["chr1", 8, 22, "+"], ["chr1", 18, 32, "+"], ["chr2", -2, 12, "+"],
     ]  # fmt: skip
-    for length, output, said in [(10, 14, "either end"), (13, 10, "either end"), (10, 0, "output")]:
-        assert said in refusal(lambda a=length, b=output: tile({"chr1": 25}, a, b))
+    for length, output, wanted in [(10, 14, "either end"), (13, 10, "either end"), (10, 0, "output")]:
+        assert wanted in refusal(lambda a=length, b=output: tile({"chr1": 25}, a, b))
 
 
 def test_a_whole_genome_becomes_bigwigs(client, checkpoints, tmp_path):
@@ -203,6 +204,21 @@ def test_a_checkpoint_that_was_replaced_is_another_run(
     second = predict(tmp_path / "b.zarr", path, source, windows, client=client)
     assert not np.array_equal(*(np.asarray(s.arrays["predictions"]) for s in (first, second)))
     assert models.describe(path)["sha256"] == open_store(tmp_path / "b.zarr").made_from["model"][1]
+
+
+def test_a_worker_refuses_another_checkpoint_of_the_same_name(checkpoints):
+    path = checkpoints[PromoterNet]
+    with pytest.raises(models.CheckpointError, match="has sha256"):
+        asking._model("PromoterNet", path, "0" * 64)
+
+
+def test_a_function_is_known_by_its_name_and_its_text():
+    first = said(lambda output: output[0])
+    second = said(lambda output: output[1])
+    assert first[0] == second[0]
+    assert first[1] != second[1]
+    assert said(to_counts) == said(to_counts)
+    assert said(torch.exp)[0].endswith("exp")  # none of Python's own, without a text
 
 
 def test_a_warning_of_a_worker_comes_to_the_client_once(client, simulated, windows, tmp_path):
