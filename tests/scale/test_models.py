@@ -123,8 +123,8 @@ def test_tiles_meet_and_cover_every_base():
     assert tiles.values.tolist() == [
         ["chr1", -2, 12, "+"], ["chr1", 8, 22, "+"], ["chr1", 18, 32, "+"], ["chr2", -2, 12, "+"],
     ]  # fmt: skip
-    for length, output, wanted in [(10, 14, "either end"), (13, 10, "either end"), (10, 0, "output")]:
-        assert wanted in refusal(lambda a=length, b=output: tile({"chr1": 25}, a, b))
+    for sizes, wanted in [((10, 14), "either end"), ((13, 10), "either end"), ((10, 0), "output")]:
+        assert wanted in refusal(lambda sizes=sizes: tile({"chr1": 25}, *sizes))
 
 
 def test_a_whole_genome_becomes_bigwigs(client, checkpoints, tmp_path):
