@@ -8,8 +8,8 @@ processor time of the workers, which is less disturbed by what else runs. Half o
 clock's speeds is the efficiency. On two cores it means something only while nothing else runs.
 
 The last table is computed: rounds of 64 loci for each core, at the measured speed of one worker
-times the measured efficiency, as if that were the same for any number of cores. It leaves out what a
-cluster adds (waiting for it, its file system).
+times the measured efficiency, as if that were the same for any number of cores. It leaves out
+what a cluster adds (waiting for it, its file system).
 
 ``python bench/scale.py memory`` or ``speed`` measures the one or the other.
 """
