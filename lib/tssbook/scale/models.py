@@ -110,7 +110,13 @@ def ism(
 
     Raises
     ------
-    As `predict`; and ValueError where 64 loci would take more than a gigabyte.
+    BlockingIOError, ConnectionError, FileExistsError, OSError, RuntimeError
+        As :func:`tssbook.scale.work.compute`.
+    FileNotFoundError, CheckpointError, TypeError
+        As `predict`.
+    ValueError
+        As `predict`; or 64 loci would take more than a gigabyte, or ``func`` does not keep the
+        first three axes.
     """
     task = partial(changed, func=func)
     return apply("ism", store, model, source, loci, task, {"func": said(func)}, client, progress)
@@ -145,7 +151,13 @@ def attribute(
 
     Raises
     ------
-    As `predict` and :func:`tssbook.interpret.attribute`; ValueError also where a sequence has N.
+    BlockingIOError, ConnectionError, FileExistsError, OSError, RuntimeError
+        As :func:`tssbook.scale.work.compute`.
+    FileNotFoundError, CheckpointError, TypeError
+        As `predict`.
+    NotImplementedError, ValueError
+        As `predict` and :func:`tssbook.interpret.attribute`; a sequence with N is named before the
+        work begins.
     """
     options = {"head": head, "seed": seed, "n_shuffles": n_shuffles}
     task = partial(attributed, **options)
