@@ -67,7 +67,7 @@ def test_outside_a_chromosome(two):
 
 
 def test_piece_by_piece_gives_what_the_whole_gives(two, monkeypatch):
-    """Windows in any order, of both strands, with gaps and over the ends; the mean, base by base."""
+    """Windows in any order, of both strands, with gaps and over the ends; means by hand."""
     monkeypatch.setattr(writing, "_ROWS", 3)
     monkeypatch.setattr(writing, "_PENDING", 2)
     rng = np.random.default_rng(0)
