@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.support import refusal
-from tssbook.data import BigWigs, extract, write_bigwigs, write_table
+from tssbook.data import BigWigs, extract, write_bigwigs, write_table, writing
 from tssbook.data.fasta import Fasta
 
 LENGTHS = {"chr2": 60, "chr1": 100}
@@ -67,6 +67,27 @@ def test_outside_a_chromosome(two):
     windows = loci(("chr1", -2, 2, "+"), ("chr1", 98, 102, "+"), ("chr2", 70, 74, "+"))
     write_bigwigs(two[:1], np.ones((3, 1, 4)), windows, LENGTHS)
     assert BigWigs(two[:1]).read(["chr1"], [0], 100).sum() == 4
+
+
+def test_piece_by_piece_gives_what_the_whole_gives(two, monkeypatch):
+    """Windows in any order, of both strands, with gaps and over the ends; means by hand."""
+    monkeypatch.setattr(writing, "_ROWS", 3)
+    monkeypatch.setattr(writing, "_PENDING", 2)
+    rng = np.random.default_rng(0)
+    start = np.concatenate([rng.integers(-5, 40, 30), rng.integers(60, 100, 10)])
+    windows = pd.DataFrame({
+        "chrom": "chr1", "start": start, "end": start + 10, "strand": rng.choice(["+", "-"], 40)
+    })  # fmt: skip
+    tracks = rng.integers(1, 9, (40, 2, 6)).astype(float)
+    total, count = np.zeros((2, 120)), np.zeros(120)  # from base -10 on
+    for (_, begin, _, strand), values in zip(windows.to_numpy(), tracks, strict=True):
+        here = slice(begin + 2 + 10, begin + 8 + 10)
+        total[:, here] += values if strand == "+" else values[::-1, ::-1]
+        count[here] += 1
+    write_bigwigs(two, tracks, windows, LENGTHS)
+    wanted = np.divide(total, count, out=np.zeros_like(total), where=count > 0)[:, 10:110]
+    assert (wanted[0] == 0).sum() > 5  # gaps
+    assert np.allclose(BigWigs(two).read(["chr1"], [0], 100)[0], wanted, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,8 @@ class BigWigs:
         ``{"RNA+": "rna.plus.bw", "RNA-": "rna.minus.bw"}``, in any order: they are put into
         mirror order here, the + strand's first (see
         :func:`tssbook.sequence.require_mirror_order`).
+    threads
+        How many read side by side; -1 takes all cores.
 
     Attributes
     ----------
@@ -56,7 +58,9 @@ class BigWigs:
         named lacks its other strand.
     """
 
-    def __init__(self, paths: Sequence[str | Path] | Mapping[str, str | Path]) -> None:
+    def __init__(
+        self, paths: Sequence[str | Path] | Mapping[str, str | Path], *, threads: int = -1
+    ) -> None:
         import figwig
 
         named = _mirrored(paths) if isinstance(paths, Mapping) else None
@@ -78,6 +82,7 @@ class BigWigs:
                 f"{str(error).rstrip('.')}; wanted a whole bigWig file: get it again."
             ) from error
         self.lengths: list[dict[str, int]] = [reader.chrom_sizes for reader in self._readers]
+        self._threads = threads
         self._absent: set[tuple[Path, str]] = set()  # what was warned of
         # Whether values below and above 0 were read so far.
         self._below, self._above = np.zeros((2, len(self.paths)), dtype=bool)
@@ -86,6 +91,11 @@ class BigWigs:
     def negative(self) -> list[bool]:
         """Per file whether values below 0 were read so far, as in many files of the - strand."""
         return self._below.tolist()
+
+    @property
+    def positive(self) -> list[bool]:
+        """Per file whether values above 0 were read so far."""
+        return self._above.tolist()
 
     @classmethod
     def of(cls, bigwigs: BigWigs | Sequence[str | Path] | Mapping[str, str | Path]) -> BigWigs:
@@ -167,7 +177,9 @@ class BigWigs:
         held = {c: [t for t, found in enumerate(self.lengths) if c in found] for c in names}
         try:
             if all(len(tracks) == len(self) for tracks in held.values()):
-                found = figwig.read_bigwig(self._readers, chroms, starts.clip(0), length, n_jobs=-1)
+                found = figwig.read_bigwig(
+                    self._readers, chroms, starts.clip(0), length, n_jobs=self._threads
+                )
             else:
                 found = np.zeros((len(chroms), len(self), length), dtype=np.float32)
                 for chrom, tracks in held.items():
@@ -175,7 +187,7 @@ class BigWigs:
                         rows = np.flatnonzero(chroms == chrom)
                         found[np.ix_(rows, tracks)] = figwig.read_bigwig(
                             [self._readers[track] for track in tracks],
-                            chroms[rows], starts[rows].clip(0), length, n_jobs=-1,
+                            chroms[rows], starts[rows].clip(0), length, n_jobs=self._threads,
                         )  # fmt: skip
         except ValueError as error:  # figwig names the file
             raise ValueError(f"{str(error).rstrip('.')}: get it again.") from error

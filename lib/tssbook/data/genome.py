@@ -35,6 +35,7 @@ __all__ = [
     "Loci",
     "extract",
     "locus_windows",
+    "one_length",
     "padding",
     "read_windows",
     "sequences",
@@ -105,7 +106,7 @@ def sequences(fasta: Fasta | str | Path, windows: pd.DataFrame) -> np.ndarray:
     ValueError
         A chromosome is unknown, the windows have different lengths, or the file is not sound.
     """
-    fasta, length = Fasta.of(fasta), _one_length(windows)
+    fasta, length = Fasta.of(fasta), one_length(windows)
     encoded = fasta.codes(windows["chrom"], windows["start"], length)
     minus = (windows["strand"] == "-").to_numpy()
     encoded[minus] = reverse_complement_codes(encoded[minus])
@@ -128,7 +129,14 @@ def padding(fasta: Fasta | str | Path, windows: pd.DataFrame) -> np.ndarray:
     return end - start - np.maximum(inside, 0)
 
 
-def _one_length(windows: pd.DataFrame) -> int:
+def one_length(windows: pd.DataFrame) -> int:
+    """Return the number of bases of windows, which must be the same for all.
+
+    Raises
+    ------
+    ValueError
+        There are several lengths, or a window has no base.
+    """
     require(windows, ["chrom", "start", "end", "strand"])
     lengths = (windows["end"] - windows["start"]).unique()
     if len(lengths) != 1 or lengths[0] < 1:

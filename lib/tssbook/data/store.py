@@ -27,7 +27,16 @@ from filelock import FileLock, Timeout
 
 from tssbook.files import beside, remove, sha256, to_disk, where_they_differ, write_whole
 
-__all__ = ["Store", "Writer", "is_complete", "open_store"]
+__all__ = [
+    "Store",
+    "Writer",
+    "as_json",
+    "difference",
+    "is_complete",
+    "locked",
+    "open_store",
+    "writing",
+]
 
 _FORMAT = 4
 _ABOUT = "about.json"
@@ -95,13 +104,13 @@ class Writer:
         described = {
             name: [n_rows, str(kind), *shape] for name, (kind, shape) in self._arrays.items()
         }
-        self._about = _as_json(
+        self._about = as_json(
             {"format": _FORMAT, "complete": False, "arrays": described, "made_from": made_from}
         )
-        with _writing(self.folder):
-            self._lock = _locked(self.folder)
+        with writing(self.folder):
+            self._lock = locked(self.folder)
         try:
-            with _writing(self.folder):
+            with writing(self.folder):
                 self._claim_folder()
                 self.done = min(map(self._rows_on_disk, self._arrays))
                 if not self.done:
@@ -150,7 +159,7 @@ class Writer:
         if found != wanted:
             raise ValueError(f"The part is {found}; wanted {wanted}.")
         try:
-            with _writing(self.folder):
+            with writing(self.folder):
                 # Written and not mapped: where a disk is full, a mapped page ends the process.
                 for name, part in parts.items():
                     with self._path(name).open("r+b") as file:
@@ -175,7 +184,7 @@ class Writer:
         if self.done != self._n_rows:
             raise ValueError(f"{self.done} rows of {self._n_rows} are written; wanted all.")
         files = [f"{name}.npy" for name in self._arrays] + [f"{name}.tsv" for name in tables]
-        with _writing(self.folder):
+        with writing(self.folder):
             write_whole(
                 {
                     self.folder / f"{name}.tsv": table.to_csv(sep="\t", index=False).encode()
@@ -196,7 +205,7 @@ class Writer:
             holds = "a finished store" if old and old["complete"] else ""
         if holds:
             raise FileExistsError(
-                f"{self.folder} holds {holds}{_difference(old, self._about)}; wanted a new or "
+                f"{self.folder} holds {holds}{difference(old, self._about)}; wanted a new or "
                 "empty folder, or half a store of the same data."
             )
         if old != self._about:
@@ -247,7 +256,7 @@ class Writer:
 def is_complete(folder: str | Path, made_from: Mapping[str, Any]) -> bool:
     """Whether a folder holds a finished store that was made from exactly this."""
     about = _read_about(Path(folder))
-    return about is not None and about["complete"] and about["made_from"] == _as_json(made_from)
+    return about is not None and about["complete"] and about["made_from"] == as_json(made_from)
 
 
 def open_store(folder: str | Path, *, verify: bool = True) -> Store:
@@ -294,12 +303,12 @@ def open_store(folder: str | Path, *, verify: bool = True) -> Store:
     return Store(arrays, tables, about["made_from"])
 
 
-def _as_json(description: Mapping[str, Any]) -> dict[str, Any]:
+def as_json(description: Mapping[str, Any]) -> dict[str, Any]:
     """Make of a description what it will be when it is read back."""
     return json.loads(json.dumps(dict(description), default=dict))
 
 
-def _difference(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str:
+def difference(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str:
     """Say in what a store was made from something else, with both values."""
     for name, wanted in new["made_from"].items():
         if old and (found := old["made_from"].get(name)) != wanted:
@@ -349,8 +358,14 @@ def _checksum(about: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
 
-def _locked(folder: Path) -> FileLock:
-    """Lock a folder for one writer, by a file beside it; another one need not wait."""
+def locked(folder: Path) -> FileLock:
+    """Lock a folder for one writer, by a file beside it; another one need not wait.
+
+    Raises
+    ------
+    BlockingIOError
+        Somebody else has it.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(beside(folder, ".lock"), timeout=0)
     try:
@@ -363,7 +378,7 @@ def _locked(folder: Path) -> FileLock:
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
     """Turn the system's word for a disk that is full into a sentence."""
     try:
         yield

@@ -31,7 +31,7 @@ from tssbook.data.store import Store, Writer, is_complete, open_store
 from tssbook.data.tables import Source
 from tssbook.files import sha256
 
-__all__ = ["TRACKS", "build_tracks"]
+__all__ = ["COLUMNS", "TRACKS", "build_tracks", "description", "digest"]
 
 # The ten tracks of Chapter 3, in mirror order: read backwards they are those of the other strand.
 TRACKS = (
@@ -39,7 +39,8 @@ TRACKS = (
     "PRO-cap-", "GRO-cap-", "RAMPAGE-", "ENCODE CAGE-", "CAGE-",
 )  # fmt: skip
 _ROWS = 256  # loci in memory at a time while building
-_LOCI = ["chrom", "tss", "strand", "start", "end", "padded", "blacklisted"]
+# Of the table of loci.
+COLUMNS = ["chrom", "tss", "strand", "start", "end", "padded", "blacklisted"]
 _VERSION = 4  # goes up when the same files are described, or give arrays, in another way
 
 
@@ -95,7 +96,7 @@ def build_tracks(
     """
     fasta, bigwigs = Fasta.of(fasta), BigWigs.of(bigwigs)
     around, lost = locus_windows(fasta, bigwigs, loci, length, blacklists)
-    made_from = _description(fasta, bigwigs, around, lost, length, blacklists)
+    made_from = description(fasta, bigwigs, around, lost, length, blacklists)
     if is_complete(folder, made_from):
         return open_store(folder)
     nothing = {"have been read": np.zeros(len(around), dtype=bool)}
@@ -117,12 +118,15 @@ def build_tracks(
                 bar.update(new)
         require_content(lost, dict(pd.concat(faults).items()), max_empty)
         warn_of_strands(at_tss)
-        names = [path.name for path in bigwigs.paths]
-        files = pd.DataFrame({"track": bigwigs.names, "file": names})
-        return writer.finish(loci=around[_LOCI], lost=lost, tracks=files)
+        return writer.finish(loci=around[COLUMNS], lost=lost, tracks=table_of_tracks(bigwigs))
 
 
-def _description(
+def table_of_tracks(bigwigs: BigWigs) -> pd.DataFrame:
+    """Return ``track`` and ``file`` of each track."""
+    return pd.DataFrame({"track": bigwigs.names, "file": [path.name for path in bigwigs.paths]})
+
+
+def description(
     fasta: Fasta,
     bigwigs: BigWigs,
     around: pd.DataFrame,
@@ -138,13 +142,12 @@ def _description(
         "fasta": fasta.about,
         "tracks": bigwigs.names,
         "bigwigs": [[path.name, sha256(path)] for path in bigwigs.paths],
-        "loci": _digest(around[["chrom", "start", "end", "strand"]]),
-        "lost": _digest(lost),
-        "blacklists": [
-            [_digest(b.intervals), b.tracks, b.replace_by, b.factor] for b in blacklists
-        ],
+        "loci": digest(around[["chrom", "start", "end", "strand"]]),
+        "lost": digest(lost),
+        "blacklists": [[digest(b.intervals), b.tracks, b.replace_by, b.factor] for b in blacklists],
     }
 
 
-def _digest(table: pd.DataFrame) -> str:
+def digest(table: pd.DataFrame) -> str:
+    """Return the sha256 of a table."""
     return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -54,6 +55,10 @@ def write_table(path: str | Path, table: pd.DataFrame) -> Path:
     return path
 
 
+_ROWS = 256  # windows that are read at a time
+_PENDING = 16  # lengths of a window that are summed up before they are written
+
+
 def write_bigwigs(
     paths: Sequence[str | Path],
     tracks: np.ndarray,
@@ -72,7 +77,8 @@ def write_bigwigs(
         files of these names are replaced.
     tracks
         ``(N, T, L)``, along each gene; ``L`` may be smaller than the windows, as predictions are,
-        by as much at either end.
+        by as much at either end. An array on disk, such as that of a store, is read a few hundred
+        rows at a time, in the order of the genome; so the memory that is needed does not grow.
     loci
         ``chrom``, ``start``, ``end`` (0-based, half-open) and ``strand`` of the windows, ``N``
         rows, such as ``extract(...).loci`` or ``read_peaks(...).loci``.
@@ -95,14 +101,11 @@ def write_bigwigs(
         There is not room for 8 bytes a value, or a file cannot be written; older ones stay as they
         are.
     """
-    tracks, paths = np.asarray(tracks), [Path(path) for path in paths]
+    paths = [Path(path) for path in paths]
     _require_fit(paths, tracks, loci, lengths)
-    turned = (loci["strand"] == "-").to_numpy()[:, None, None]
-    tracks = np.where(turned, tracks[:, ::-1, ::-1], tracks)
+    n_bytes = 8 * math.prod(tracks.shape) + len(paths) * (1 << 20)
     for folder in {path.parent for path in paths}:
-        _require_room(folder, 8 * tracks.size + len(paths) * (1 << 20))
-    around = (loci["end"] - loci["start"] - tracks.shape[2]) // 2  # as much at either end
-    starts = (loci["start"] + around).to_numpy()
+        _require_room(folder, n_bytes)
     import pyBigWig
 
     with ExitStack() as stack:
@@ -111,7 +114,7 @@ def write_bigwigs(
             file = pyBigWig.open(str(stack.enter_context(written_whole(path))), "w")
             file.addHeader(list(lengths.items()))
             files.append(stack.enter_context(file))
-        for chrom, first, values in _stretches(tracks, loci["chrom"].to_numpy(), starts, lengths):
+        for chrom, first, values in _stretches(tracks, loci, lengths):
             for file, row in zip(files, values, strict=True):
                 file.addEntries(chrom, first, values=row, span=1, step=1)
     return paths
@@ -127,31 +130,64 @@ def _require_room(folder: Path, n_bytes: int) -> None:
 
 
 def _stretches(
-    tracks: np.ndarray, chroms: np.ndarray, starts: np.ndarray, lengths: Mapping[str, int]
+    tracks: np.ndarray, loci: pd.DataFrame, lengths: Mapping[str, int]
 ) -> Iterator[tuple[str, int, np.ndarray]]:
     """Yield stretches without a gap in the order of the genome: chromosome, start, ``(T, n)``."""
     n_tracks, length = tracks.shape[1:]
     for chrom, end in lengths.items():
-        rows = np.flatnonzero(chroms == chrom)
-        rows = rows[np.argsort(starts[rows], kind="stable")]
-        gaps = np.flatnonzero(np.diff(starts[rows]) > length) + 1
-        for some in np.split(rows, gaps) if len(rows) else ():
-            first, last = starts[some[0]], starts[some[-1]] + length
-            total, count = np.zeros((n_tracks, last - first)), np.zeros(last - first)
-            for row in some:
-                here = slice(starts[row] - first, starts[row] - first + length)
-                total[:, here] += tracks[row]
-                count[here] += 1
-            inside = slice(max(-first, 0), max(min(last, end) - first, 0))
-            if len(count[inside]):
-                yield chrom, int(max(first, 0)), (total / count)[:, inside]
+        # Sums and numbers of windows from ``first`` on, where later windows may still come.
+        first, total, count = 0, np.zeros((n_tracks, 0)), np.zeros(0)
+        for start, values in _in_order(tracks, loci, chrom):
+            first = first if len(count) else start
+            done = start - first
+            if done > len(count) or done >= _PENDING * length:
+                yield from _inside(chrom, first, total[:, :done], count[:done], end)
+                first, total, count = start, total[:, done:], count[done:]
+            here = slice(start - first, start - first + length)
+            more = here.stop - len(count)
+            total, count = np.pad(total, ((0, 0), (0, more))), np.pad(count, (0, more))
+            total[:, here] += values
+            count[here] += 1
+        yield from _inside(chrom, first, total, count, end)
+
+
+def _in_order(
+    tracks: np.ndarray, loci: pd.DataFrame, chrom: str
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield start and tracks ``(T, L)`` of a chromosome's windows, from its start to its end."""
+    minus, around = (loci["strand"] == "-").to_numpy(), loci["end"] - loci["start"]
+    # As much is left out at either end.
+    starts = (loci["start"] + (around - tracks.shape[2]) // 2).to_numpy()
+    rows = np.flatnonzero(loci["chrom"] == chrom)
+    rows = rows[np.argsort(starts[rows], kind="stable")]
+    for place in range(0, len(rows), _ROWS):
+        some = rows[place : place + _ROWS]
+        read = tracks[some]
+        if not np.isfinite(read).all():
+            row = some[(~np.isfinite(read)).any((1, 2)).argmax()]
+            raise ValueError(
+                f"The tracks of locus {row} hold NaN or infinite values; wanted numbers."
+            )
+        for row, values in zip(some, read, strict=True):
+            yield int(starts[row]), values[::-1, ::-1] if minus[row] else values
+
+
+def _inside(
+    chrom: str, first: int, total: np.ndarray, count: np.ndarray, end: int
+) -> Iterator[tuple[str, int, np.ndarray]]:
+    """Yield the means of what has windows and lies inside the chromosome, without its gaps."""
+    inside = slice(max(-first, 0), max(min(len(count), end - first), 0))
+    first, total, count = max(first, 0), total[:, inside], count[inside]
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], count > 0, [0]])))
+    for begin, stop in edges.reshape(-1, 2).tolist():
+        yield chrom, int(first + begin), total[:, begin:stop] / count[begin:stop]
 
 
 def _require_fit(
     paths: Sequence[Path], tracks: np.ndarray, loci: pd.DataFrame, lengths: Mapping[str, int]
 ) -> None:
     require(loci, ["chrom", "start", "end", "strand"])
-    if tracks.ndim != 3 or tracks.shape[:2] != (len(loci), len(paths)) or not tracks.size:
+    if len(tracks.shape) != 3 or tracks.shape[:2] != (len(loci), len(paths)) or 0 in tracks.shape:
         raise ValueError(
             f"The tracks are {tracks.shape} for {len(loci)} loci and {len(paths)} files; wanted "
             "(N, T, L)."
@@ -166,8 +202,5 @@ def _require_fit(
     for chrom in loci["chrom"].unique():
         if chrom not in lengths:
             raise ValueError(f"There is no chromosome {chrom!r}: {known(chrom, lengths)}.")
-    if not np.isfinite(tracks).all():
-        row = int((~np.isfinite(tracks)).any((1, 2)).argmax())
-        raise ValueError(f"The tracks of locus {row} hold NaN or infinite values; wanted numbers.")
     if missing := [path.parent for path in paths if not path.parent.is_dir()]:
         raise FileNotFoundError(f"There is no folder {missing[0]}; wanted one to write into.")

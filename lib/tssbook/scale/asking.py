@@ -1,0 +1,221 @@
+"""What workers do with a checkpoint, and what the client does before and after.
+
+Each worker loads the checkpoint once, by its name or path, and reads its sequences itself, from a
+genome or from a store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+import torch
+from dask.distributed import Client
+from torch import Tensor, nn
+
+from tssbook import interpret, models, training
+from tssbook.data.fasta import Fasta
+from tssbook.data.genome import one_length, padding, sequences
+from tssbook.data.store import Store
+from tssbook.data.tracks import digest
+from tssbook.files import sha256
+from tssbook.models import Puffin, SimpleNet, describe, shipped
+from tssbook.scale.regions import ROWS, is_store, open_store
+from tssbook.scale.work import Work, compute
+from tssbook.sequence import one_hot_codes
+from tssbook.training.batches import qualified_name
+
+__all__ = ["Heads", "apply", "attributed", "changed", "predicted", "said"]
+
+_VERSION = 1  # goes up when the same question gives other numbers
+_LARGEST = 1 << 30  # bytes of a region, in the memory of a worker
+
+# What a model says of some sequences: one tensor, or several.
+Heads: TypeAlias = Tensor | tuple[Tensor, ...]
+
+
+# --- what a worker does -------------------------------------------------------------------------
+
+
+def _ask(
+    rows: pd.DataFrame,
+    task: Callable[[nn.Module, Tensor], dict[str, Tensor]],
+    checkpoint: tuple[str, str | Path, str],
+    source: tuple[Path, str],
+) -> dict[str, np.ndarray]:
+    """Apply a model to some loci."""
+    x = one_hot_codes(_codes(source, rows))
+    found = task(_model(*checkpoint), x)
+    return {name: value.float().contiguous().numpy() for name, value in found.items()}
+
+
+def predicted(model: nn.Module, x: Tensor, func: Callable | None) -> dict[str, Tensor]:
+    """Predict; ``func`` of what the model returns."""
+    output = training.predict(model, x)
+    return _named("predictions", output if func is None else func(output))
+
+
+def changed(model: nn.Module, x: Tensor, func: Callable | None) -> dict[str, Tensor]:
+    """Change every base; ``func`` of the effects, locus by locus, so that few are in memory.
+
+    Raises
+    ------
+    ValueError
+        ``func`` does not keep the first three axes.
+    """
+    model = interpret.Totals(model) if isinstance(model, SimpleNet | Puffin) else model
+    if func is None:
+        return _named("effects", interpret.ism(model, x))
+    each = [_named("effects", func(interpret.ism(model, one))) for one in x.split(1)]
+    found = {name: torch.cat([one[name] for one in each]) for name in each[0]}
+    for effects in found.values():
+        if effects.shape[:3] != x.shape:
+            raise ValueError(
+                f"func makes {tuple(effects[:1].shape)} of one locus; wanted "
+                f"(1, 4, {x.shape[-1]}, ...)."
+            )
+    return found
+
+
+def attributed(model: nn.Module, x: Tensor, **options: Any) -> dict[str, Tensor]:
+    """Explain; contributions, hypothetical ones and deltas."""
+    return interpret.attribute(model, x, **options)._asdict()
+
+
+def _named(name: str, heads: Heads) -> dict[str, Tensor]:
+    if isinstance(heads, Tensor):
+        return {name: heads}
+    return {f"{name}_{number}": head for number, head in enumerate(heads)}
+
+
+@lru_cache(maxsize=1)
+def _model(kind: str, checkpoint: str | Path, checksum: str) -> nn.Module:
+    """Load a checkpoint once in each worker; one with another checksum is loaded anew."""
+    return getattr(models, kind).from_pretrained(checkpoint, sha256=checksum)
+
+
+def _codes(source: tuple[Path, str], rows: pd.DataFrame) -> np.ndarray:
+    opened = _opened(*source)
+    if isinstance(opened, Store):
+        return opened.arrays["sequences"][int(rows.index[0]) : int(rows.index[-1]) + 1]
+    return sequences(opened, rows)
+
+
+@lru_cache(maxsize=1)
+def _opened(source: Path, made_from: str) -> Fasta | Store:
+    """Open a source once in each worker; one that was made from something else anew."""
+    return open_store(source) if is_store(source) else Fasta(source)
+
+
+# --- what the client does -----------------------------------------------------------------------
+
+
+def apply(
+    kind: str,
+    store: str | Path,
+    model: str | Path,
+    source: str | Path,
+    loci: pd.DataFrame | None,
+    task: Callable[[nn.Module, Tensor], dict[str, Tensor]],
+    options: Mapping[str, Any],
+    client: Client | str | None,
+    progress: bool,
+) -> Store:
+    """Ask the model of the first locus for the shapes, and the workers for all."""
+    checkpoint, source = _checkpoint(model), Path(source).absolute()
+    loci, origin = _loci(source, loci)
+    settings = {"task": task, "checkpoint": checkpoint, "source": (source, str(origin))}
+    if kind == "attribute":
+        _require_bases(settings["source"], loci)
+    first = _ask(loci.iloc[:1], **settings)
+    if (size := ROWS * sum(part.nbytes for part in first.values())) > _LARGEST:
+        raise ValueError(
+            f"{ROWS} loci would take {size / 1e9:.1f} GB, and all {len(loci):,} "
+            f"{size / ROWS * len(loci) / 1e12:.2g} TB; wanted {_LARGEST / 1e9:.1f} GB at most for "
+            f"{ROWS}: give a func that keeps less of each."
+        )
+    work = Work(
+        function=_ask,
+        settings=settings,
+        loci=loci,
+        arrays={name: (part.shape[1:], str(part.dtype)) for name, part in first.items()},
+        tables={"loci": loci},
+        made_from={
+            kind: _VERSION,
+            "model": [checkpoint[0], checkpoint[2]],
+            "source": origin,
+            "loci": digest(loci),
+            **options,
+        },
+    )
+    return compute(store, work, client, progress=progress)
+
+
+def _checkpoint(model: str | Path) -> tuple[str, str | Path, str]:
+    """Return a checkpoint's class, its name as a worker finds it, and its checksum."""
+    if not isinstance(model, str | Path):
+        raise TypeError(
+            f"model is a {type(model).__name__}; wanted the name or path of a checkpoint, which "
+            "each worker loads: tssbook.models.save(model, path) writes one."
+        )
+    about = describe(model)
+    kind = about["model"].rpartition(".")[2]
+    if not hasattr(getattr(models, kind, None), "from_pretrained"):
+        raise ValueError(
+            f"{model} is of a {kind}; wanted a checkpoint of a model of tssbook.models."
+        )
+    is_name = isinstance(model, str) and model in shipped()
+    return kind, model if is_name else Path(model).absolute(), about["sha256"]
+
+
+def _loci(source: Path, loci: pd.DataFrame | None) -> tuple[pd.DataFrame, Any]:
+    """Return the table of loci, and what their sequences come from."""
+    if is_store(source):
+        if loci is not None:
+            raise ValueError(
+                f"{source} is a store, and loci are given as well; wanted the one or the other: a "
+                "store has its own."
+            )
+        made = open_store(source)
+        if "sequences" not in made.arrays:
+            raise ValueError(
+                f"{source} holds {', '.join(made.arrays)}; wanted a store with sequences, as "
+                "build_tracks makes it, or a genome."
+            )
+        return made.tables["loci"], made.made_from
+    fasta = Fasta(source)
+    if loci is None:
+        raise ValueError(f"{source} is a genome, and no loci are given; wanted their windows.")
+    one_length(loci)
+    padding(fasta, loci)  # refuses chromosomes that the genome does not have
+    return loci.reset_index(drop=True), [source.name, sha256(source)]
+
+
+def _require_bases(source: tuple[Path, str], loci: pd.DataFrame) -> None:
+    """Refuse sequences with N before the work begins."""
+    for first in range(0, len(loci), ROWS):
+        rows = loci.iloc[first : first + ROWS]
+        if (unknown := (_codes(source, rows) > 3).any(1)).any():
+            row = int(rows.index[int(unknown.argmax())])
+            chrom, start = loci[["chrom", "start"]].iloc[row]
+            raise ValueError(
+                f"The sequence of locus {row}, at {chrom}:{start:,}, has N, and a shuffle needs to "
+                "know each base: leave such loci out."
+            )
+
+
+def said(func: Callable | None) -> list[str] | None:
+    """Say which function it is, so that another one is not gone on with."""
+    if func is None:
+        return None
+    try:
+        text = inspect.getsource(getattr(func, "func", func))
+    except (OSError, TypeError):  # it is none of Python's own
+        text = ""
+    return [qualified_name(func), hashlib.sha256(text.encode()).hexdigest()[:16]]
