@@ -79,7 +79,7 @@ def predicted(
         require_new(out, force)
         asked = _func(model, func)
         found = torch.cat([
-            predict(_Asked(model, asked), windows.x(rows), progress=progress, **how)
+            predict(model, windows.x(rows), func=asked, progress=progress, **how)
             for rows in windows.parts()
         ])  # fmt: skip
         found = found.reshape(len(found), -1)
@@ -241,17 +241,6 @@ def _left_out(windows: _Windows) -> dict[str, Any]:
 
 
 # --- what is asked ------------------------------------------------------------------------------
-
-
-class _Asked(nn.Module):
-    """A model and a func as one model."""
-
-    def __init__(self, model: nn.Module, func: Callable) -> None:
-        super().__init__()
-        self.model, self.func = model, func
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.func(self.model, x)
 
 
 def _func(model: nn.Module, name: str | None) -> Callable | None:

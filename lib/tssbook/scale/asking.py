@@ -15,7 +15,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-import torch
 from dask.distributed import Client
 from torch import Tensor, nn
 
@@ -56,31 +55,15 @@ def _ask(
 
 
 def predicted(model: nn.Module, x: Tensor, func: Callable | None) -> dict[str, Tensor]:
-    """Predict; ``func`` of what the model returns."""
-    output = training.predict(model, x)
-    return _named("predictions", output if func is None else func(output))
+    """Predict, or call ``func(model, x)``."""
+    return _named("predictions", training.predict(model, x, func=func))
 
 
-def changed(model: nn.Module, x: Tensor, func: Callable | None) -> dict[str, Tensor]:
-    """Change every base; ``func`` of the effects, locus by locus, so that few are in memory.
-
-    Raises
-    ------
-    ValueError
-        ``func`` does not keep the first three axes.
-    """
-    model = interpret.Totals(model) if isinstance(model, SimpleNet | Puffin) else model
-    if func is None:
-        return _named("effects", interpret.ism(model, x))
-    each = [_named("effects", func(interpret.ism(model, one))) for one in x.split(1)]
-    found = {name: torch.cat([one[name] for one in each]) for name in each[0]}
-    for effects in found.values():
-        if effects.shape[:3] != x.shape:
-            raise ValueError(
-                f"func makes {tuple(effects[:1].shape)} of one locus; wanted "
-                f"(1, 4, {x.shape[-1]}, ...)."
-            )
-    return found
+def changed(model: nn.Module, x: Tensor, func: Callable | str | None) -> dict[str, Tensor]:
+    """Change every base."""
+    if func is None and isinstance(model, SimpleNet | Puffin):
+        func = "totals"
+    return _named("effects", interpret.ism(model, x, func))
 
 
 def attributed(model: nn.Module, x: Tensor, **options: Any) -> dict[str, Tensor]:
@@ -210,10 +193,10 @@ def _require_bases(source: tuple[Path, str], loci: pd.DataFrame) -> None:
             )
 
 
-def said(func: Callable | None) -> list[str] | None:
+def said(func: Callable | str | None) -> list[str] | str | None:
     """Say which function it is, so that another one is not gone on with."""
-    if func is None:
-        return None
+    if func is None or isinstance(func, str):
+        return func
     try:
         text = inspect.getsource(getattr(func, "func", func))
     except (OSError, TypeError):  # it is none of Python's own

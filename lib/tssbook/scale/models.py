@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from dask.distributed import Client
+from torch import Tensor, nn
 
 from tssbook.data.store import Store
+from tssbook.interpret.funcs import Func
 from tssbook.scale.asking import Heads, apply, attributed, changed, predicted, said
 from tssbook.sequence import require_positive
 
@@ -26,7 +28,7 @@ def predict(
     source: str | Path,
     loci: pd.DataFrame | None = None,
     *,
-    func: Callable[[Heads], Heads] | None = None,
+    func: Callable[[nn.Module, Tensor], Heads] | None = None,
     client: Client | str | None = None,
     progress: bool = False,
 ) -> Store:
@@ -47,8 +49,8 @@ def predict(
         those of :func:`tssbook.data.genome.windows` or `tile`; other columns are kept. None takes
         all loci of a store.
     func
-        Applied to what the model returns for some loci, ``(n, ...)``, before it is stored, such as
-        `tssbook.models.puffin.to_counts`. Its name and text belong to what the store is made from.
+        What is stored, ``func(model, x)`` of some loci, ``(n, ...)``; None is ``model(x)``. Its
+        name and text belong to what the store is made from.
     client
         Who does the work: None takes all cores of this machine; or the address of a scheduler
         (``"tcp://node1:8786"``), or a ``dask.distributed.Client``.
@@ -84,23 +86,22 @@ def ism(
     source: str | Path,
     loci: pd.DataFrame | None = None,
     *,
-    func: Callable[[Heads], Heads] | None = None,
+    func: Func | str | None = None,
     client: Client | str | None = None,
     progress: bool = False,
 ) -> Store:
     """Change every base of many loci: :func:`tssbook.interpret.ism` with many processes.
 
-    Of a `SimpleNet` or a `Puffin` the `Totals` are asked, as the profiles of one locus would take
-    gigabytes.
+    Of a `SimpleNet` or a `Puffin` the ``"totals"`` are asked, unless told otherwise, as the
+    profiles of one locus would take gigabytes.
 
     Parameters
     ----------
     store, model, source, loci, client, progress
         As for `predict`.
     func
-        Applied to the effects of one locus, ``(1, 4, L, ...)`` for each output of the model, before
-        they are stored; for outputs that are large. It keeps the first three axes:
-        ``lambda effects: effects[1][..., 0]`` keeps ProCapNet's counts.
+        As for :func:`tssbook.interpret.ism`, such as ``"count"`` for ProCapNet, whose profiles
+        would be too large.
 
     Returns
     -------
@@ -128,7 +129,7 @@ def attribute(
     source: str | Path,
     loci: pd.DataFrame | None = None,
     *,
-    head: str,
+    func: Func | str | None = None,
     seed: int,
     n_shuffles: int = 20,
     client: Client | str | None = None,
@@ -140,7 +141,7 @@ def attribute(
     ----------
     store, model, source, loci, client, progress
         As for `predict`; the sequences must have no N.
-    head, seed, n_shuffles
+    func, seed, n_shuffles
         As for :func:`tssbook.interpret.attribute`.
 
     Returns
@@ -159,8 +160,9 @@ def attribute(
         As `predict` and :func:`tssbook.interpret.attribute`; a sequence with N is named before the
         work begins.
     """
-    options = {"head": head, "seed": seed, "n_shuffles": n_shuffles}
-    task = partial(attributed, **options)
+    options = {"seed": seed, "n_shuffles": n_shuffles}
+    task = partial(attributed, func=func, **options)
+    options["func"] = said(func)
     return apply("attribute", store, model, source, loci, task, options, client, progress)
 
 

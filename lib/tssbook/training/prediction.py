@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
@@ -28,6 +28,7 @@ def predict(
     model: nn.Module,
     x: Tensor,
     *,
+    func: Callable[[nn.Module, Tensor], Tensor | tuple[Tensor, ...]] | None = None,
     batch_size: int = 32,
     device: str | torch.device | None = None,
     progress: bool = False,
@@ -41,6 +42,9 @@ def predict(
         its device are as before afterwards.
     x
         ``(N, 4, L)``; converted to the type of the model's weights, so bytes are welcome.
+    func
+        ``func(model, x)`` is called instead of ``model(x)``, for what is to be kept of large
+        outputs, such as those of :mod:`tssbook.interpret.funcs`.
     batch_size
         Sequences at a time; but for rounding, the result does not depend on it.
     device
@@ -67,15 +71,19 @@ def predict(
     with on_device(model, device) as place:
         model.eval()
         for part in tqdm(x.split(batch_size), disable=not progress, unit="batch"):
-            output = run(model, part, place)
+            output = run(model, part, place, func)
             heads = output if isinstance(output, tuple) else (output,)
             outputs.append([head.cpu() for head in heads])
     whole = tuple(torch.cat(parts) for parts in zip(*outputs, strict=True))
     return whole if isinstance(output, tuple) else whole[0]
 
 
-def run(model: nn.Module, x: Tensor, place: torch.device) -> Tensor | tuple[Tensor, ...]:
+def run(
+    model: nn.Module, x: Tensor, place: torch.device, func: Callable | None = None
+) -> Tensor | tuple[Tensor, ...]:
     """Call a model on one batch, on ``place`` and in the type of its weights; check its answer.
+
+    With a func, ``func(model, x)`` is called.
 
     Returns
     -------
@@ -89,7 +97,8 @@ def run(model: nn.Module, x: Tensor, place: torch.device) -> Tensor | tuple[Tens
     ValueError
         If an output does not have one row per sequence.
     """
-    output = model(x.to(place, weights_dtype(model)))
+    x = x.to(place, weights_dtype(model))
+    output = model(x) if func is None else func(model, x)
     output = tuple(output) if isinstance(output, list) else output
     for part in output if isinstance(output, tuple) else (output,):
         if not isinstance(part, Tensor):
