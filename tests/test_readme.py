@@ -17,7 +17,7 @@ BLOCKS = re.findall(
 
 def test_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    variables: dict = {}
+    variables: dict = {"__name__": "__main__"}
     for block in BLOCKS:
         if "variants.vcf" in block:  # the reader's own; any base of the simulated genome will do
             letter = Fasta.of(variables["genome"]).letters("chr1", 5000, 5001).upper()
@@ -28,3 +28,6 @@ def test_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert variables["y"].shape == (8, 10, 4650)
     assert variables["reads"].shape == (8, 2, 1000)
     assert len(variables["table"]) == 1
+    assert variables["changes"].shape == (1, 4, 800, 2)
+    assert variables["why"].contributions.shape == (1, 4, 800)
+    assert variables["made"].arrays["predictions"].shape == (200,)
