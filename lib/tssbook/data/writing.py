@@ -162,7 +162,7 @@ def _in_order(
     rows = rows[np.argsort(starts[rows], kind="stable")]
     for place in range(0, len(rows), _ROWS):
         some = rows[place : place + _ROWS]
-        read = tracks[some]
+        read = np.asarray(tracks[some])  # of a tensor too
         if not np.isfinite(read).all():
             row = some[(~np.isfinite(read)).any((1, 2)).argmax()]
             raise ValueError(
