@@ -20,12 +20,12 @@ def describe_machine() -> None:
     )
 
 
-def goal(name: str, found: float, wanted: float) -> None:
+def goal(name: str, found: float, wanted: float, *, at_most: bool = False) -> None:
     """Print a figure that has a goal, and write it down where ``BENCH_GOALS`` names a file."""
-    print(f"  GOAL {name}: {found:.2f}, wanted {wanted:g}")
+    print(f"  GOAL {name}: {found:.2f}, wanted {wanted:g} or {'less' if at_most else 'more'}")
     if path := os.environ.get("BENCH_GOALS"):
         with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps([name, round(found, 2), wanted]) + "\n")
+            file.write(json.dumps([name, round(found, 2), wanted, at_most]) + "\n")
 
 
 def compare(

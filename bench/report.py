@@ -31,8 +31,7 @@ other work on it makes them longer: repeat a run in which minimum and median dif
 
 ## Goals
 
-A ratio says how many times longer the other way takes; a goal that says "at most" is the other way
-round.
+"A / ours" says how many times longer A takes.
 
 | figure | goal | measured | reached | run |
 |---|---|---|---|---|

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from _timing import describe_machine, goal
+from promoter_training import PoolLast
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -33,16 +34,6 @@ from tssbook.training import Batches, WindowBatches, fit, flip_half
 PROCESSES = 3
 GENES, GENE_BATCH, GENE_LENGTH = 512, 64, 2000
 PEAKS, PEAK_BATCH, PEAK_LENGTH, PEAK_OUTPUT = 128, 32, 2114, 1000
-
-
-class PoolLast(PromoterNet):
-    """The tutorial's order: ReLU, then pooling."""
-
-    def features(self, x: Tensor) -> Tensor:
-        """Map one-hot ``(N, 4, L)`` to ``(N, 64)``."""
-        x = self.pool(F.relu(self.bn1(self.conv1(x))))
-        x = self.pool(F.relu(self.bn2(self.conv2(x))))
-        return F.relu(self.bn3(self.conv3(x))).mean(-1)
 
 
 class Clock:

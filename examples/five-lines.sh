@@ -4,7 +4,7 @@
 set -eu
 cd "$1"
 tssbook train mine --model ProCapNet --fasta genome.fa --loci peaks.bed --plus PRO-cap_plus.bw --minus PRO-cap_minus.bw --valid chr10 --test chr8 --test chr9 --set n_filters=16 --set n_layers=4 --epochs 5
-tssbook predict mine --fasta genome.fa --loci peaks.bed --out predicted
+tssbook predict mine --fasta genome.fa --loci peaks.bed --out predicted.bw
 tssbook predict mine --fasta genome.fa --loci peaks.bed --out predicted.tsv
 tssbook variants mine variants.vcf --fasta genome.fa --out effects.tsv
 tssbook motifs filters mine --fasta genome.fa --loci peaks.bed --out filters.meme

@@ -218,7 +218,7 @@ def write_meme(path: str | Path, motifs: Mapping[str, Tensor]) -> Path:
     path
         The file; an older one of that name is replaced when the new one is complete.
     motifs
-        Frequencies ``(4, W)`` by name; a name is one or two words.
+        Frequencies ``(4, W)`` by name.
 
     Returns
     -------
@@ -259,11 +259,12 @@ def checked_frequencies(
     """
     freqs = np.asarray(torch.as_tensor(matrix).detach().cpu(), dtype=np.float64)
     total = freqs.sum(0) if freqs.ndim else freqs
-    if freqs.ndim != 2 or len(freqs) != 4 or not np.allclose(total, 1, atol=tolerance):
+    fits = freqs.ndim == 2 and len(freqs) == 4 and np.allclose(total, 1, atol=tolerance)
+    if not fits or (freqs < 0).any():
         raise ValueError(
-            f"{name} is {freqs.shape}, with columns that add up to "
-            f"{total.min() if freqs.size else 0:g} or more; wanted (4, W), frequencies that add up "
-            "to 1: call frequencies first."
+            f"{name} is {freqs.shape}, with numbers from {freqs.min(initial=np.inf):g} on and "
+            f"columns that add up to {total.min() if freqs.size else 0:g} or more; wanted (4, W), "
+            "frequencies that add up to 1: call frequencies first."
         )
     return freqs
 

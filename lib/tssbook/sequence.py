@@ -374,7 +374,7 @@ def require_counts(
 
 
 def require_mirror_order(names: Sequence[str]) -> None:
-    """Refuse names of tracks that do not stand in mirror order: the one check of it.
+    """Refuse names of tracks that do not stand in mirror order.
 
     A name ends in + or - and has its partner on the other strand, such as CAGE+ and CAGE-; read
     backwards the names are those of the partners. So the reverse complement of a sequence has the

@@ -22,7 +22,7 @@ import torch
 from tools.notebooks import ROOT
 from tssbook.cli import main
 from tssbook.data import Fasta, open_store, read_peaks, split_by_chromosome
-from tssbook.interpret import ism, score_variants
+from tssbook.interpret import attribute, ism, score_variants
 from tssbook.metrics import pearson_r
 from tssbook.models import ProCapNet, describe, procapnet
 from tssbook.motifs import read_meme
@@ -118,6 +118,7 @@ def test_the_numbers_of_the_test_are_those_of_the_library(sample: Path) -> None:
 def test_a_stopped_training_goes_on(run, sample: Path) -> None:
     """Three epochs at a stretch are one epoch, a break, and two more: bit for bit."""
     recipe = json.loads((sample / "mine.json").read_text())["recipe"] | {"epochs": 3}
+    assert recipe["clip_norm"] == 300  # as in Chapter 4
     (sample / "recipe.yaml").write_text(json.dumps(recipe))  # JSON is YAML
     assert run("train", "whole", "--recipe", "recipe.yaml").code == 0
     command = [sys.executable, "-m", "tssbook", "train", "broken", "--recipe", "recipe.yaml"]
@@ -168,7 +169,7 @@ def test_the_other_two_networks(run, sample: Path) -> None:
     assert said.code == 0, said.err
     assert describe("tracks")["config"]["tracks"] == names
     assert (
-        run("predict", "tracks", "--fasta", "genome.fa", "--loci", "few.bed", "--out", "t").code
+        run("predict", "tracks", "--fasta", "genome.fa", "--loci", "few.bed", "--out", "t.bw").code
         == 0
     )
     assert sorted(path.name for path in sample.glob("t.*.bw")) == sorted(
@@ -183,11 +184,12 @@ def test_the_other_two_networks(run, sample: Path) -> None:
 
 # --- uses ---------------------------------------------------------------------------------------
 
-USE = ["--fasta", "genome.fa", "--loci", "few.bed", "--out"]
+GENOME = ["--fasta", "genome.fa", "--out"]
+USE = ["--loci", "few.bed", *GENOME]
 
 
 def test_predictions_as_bigwig_and_as_table(run, sample: Path) -> None:
-    said = run("predict", "mine", *USE, "out", "--json").json
+    said = run("predict", "mine", *USE, "out.bw", "--json").json
     assert said == {"bigwigs": ["out.plus.bw", "out.minus.bw"], "loci": 4}
     assert run("predict", "mine", *USE, "out.tsv").code == 0
     table = pd.read_csv("out.tsv", sep="\t")
@@ -204,7 +206,7 @@ def test_predictions_as_bigwig_and_as_table(run, sample: Path) -> None:
 
 def test_effects_of_every_base(run, sample: Path) -> None:
     assert run("ism", "mine", *USE, "effects.npy").code == 0
-    effects, table = np.load("effects.npy"), pd.read_csv("effects.tsv", sep="\t")
+    effects, table = np.load("effects.npy"), pd.read_csv("effects.loci.tsv", sep="\t")
     model = ProCapNet.from_pretrained("mine")
     fasta, length = Fasta("genome.fa"), 1000 + 2 * model.trim
     x = one_hot_codes(fasta.codes(table["chrom"][:1], table["start"][:1], length))
@@ -221,7 +223,14 @@ def test_contributions(run, sample: Path) -> None:
     said = run("attribute", "mine", *USE, "shap.bw", *how, "--json")
     assert said.json["bigwigs"] == ["shap.bw"]
     assert run("attribute", "mine", *USE, "shap.npy", *how).code == 0
-    assert np.load("shap.npy").shape[:2] == (4, 4)
+    table, model = pd.read_csv("shap.loci.tsv", sep="\t"), ProCapNet.from_pretrained("mine")
+    length = 1000 + 2 * model.trim
+    x = one_hot_codes(Fasta("genome.fa").codes(table["chrom"], table["start"], length))
+    wanted = attribute(model, x, "count", seed=1, n_shuffles=2)
+    np.testing.assert_allclose(np.load("shap.npy"), wanted.hypothetical, atol=1e-6)
+    with pyBigWig.open("shap.bw") as file:
+        found = file.values(table["chrom"][0], int(table["start"][0]), int(table["end"][0]))
+    np.testing.assert_allclose(found, wanted.contributions[0].sum(0), atol=1e-6)
 
 
 def test_variants_are_those_of_the_library(run, sample: Path) -> None:
@@ -273,17 +282,26 @@ def test_doctor(run) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (["predict", "mine", *USE, "peaks.bed"], 1, "peaks.bed is there already"),
-        (["predict", "mine", *USE, "none/out"], 1, "There is no folder none"),
-        (["predict", "nobody", *USE, "x"], 1, "there is no checkpoint 'nobody'"),
-        (["predict", "mine", *USE, "x", "--device", "gpu"], 1, "device is 'gpu'; wanted"),
-        (["predict", "mine", *USE, "x", "--batch-size", "0"], 1, "batch_size is 0"),
-        (["attribute", "mine", *USE, "x", "--func", "sum"], 1, "'sum'"),
-        (["variants", "mine", "peaks.bed", "--fasta", "genome.fa", "--out", "x"], 1, "columns"),
+        (["predict", "mine", *USE, "tss.tsv"], 1, "tss.tsv is there already"),
+        (["predict", "mine", *USE, "x.csv"], 1, "wanted a name that ends in .tsv or .parquet or"),
+        (["predict", "mine", *USE, "x.bw", "--func", "count"], 1, "wanted a table"),
+        (["predict", "mine", *USE, "none/out.bw"], 1, "There is no folder none"),
+        (["predict", "nobody", *USE, "x.bw"], 1, "there is no checkpoint 'nobody'"),
+        (["predict", "mine", *USE, "x.bw", "--device", "gpu"], 1, "device is 'gpu'; wanted"),
+        (["predict", "mine", *USE, "x.bw", "--batch-size", "0"], 1, "batch_size is 0"),
+        (["ism", "mine", *USE, "x.tsv"], 1, "wanted a name that ends in .npy or .bw"),
+        (["attribute", "mine", *USE, "x.bw", "--func", "sum"], 1, "'sum'"),
+        (
+            ["variants", "mine", "no.vcf", *GENOME, "x.parquet"],
+            1,
+            "wanted a name that ends in .tsv",
+        ),
+        (["variants", "mine", "peaks.bed", *GENOME, "x.tsv"], 1, "columns"),
         (["train", "mine", "--model", "ProCapNet"], 1, "mine.safetensors is there already"),
         (["train", "x", "--model", "ProCapNet"], 1, "ProCapNet needs fasta"),
-        (["train", "x", "--model", "SimpleNet"], 1, "tssbook build"),
-        (["train", "x", "--recipe", "bf.yaml", "--precision", "bf8"], 1, "wanted 32-true or bf16"),
+        (["train", "x", "--model", "SimpleNet"], 1, "SimpleNet needs data"),
+        (["train", "x", "--recipe", "bf.yaml", "--precision", "bf8"], 1, "'bf8' is invalid"),
+        (["train", "x", "--recipe", "bf.yaml", "--epochs", "0"], 1, "epochs = 0; wanted 1 or more"),
         (["train", "x", "--recipe", "bf.yaml", "--devices", "0"], 1, "devices is 0"),
         (["train", "x", "--epoch", "3"], 2, "No such option: --epoch"),
         (["train", "x", "--set", "n=1", "--model", "SimpleNet", "--data", "no"], 1, "about.json"),
@@ -305,7 +323,7 @@ def test_one_sentence_and_nothing_written(
 
 
 @pytest.mark.parametrize(
-    "words", [["ism", "mine", *USE, "stop.npy"], ["predict", "mine", *USE, "stop"]]
+    "words", [["ism", "mine", *USE, "stop.npy"], ["predict", "mine", *USE, "stop.bw"]]
 )
 def test_ctrl_c_leaves_nothing_behind(
     run, sample: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
@@ -322,12 +340,49 @@ def test_ctrl_c_leaves_nothing_behind(
     assert set(sample.iterdir()) == before
 
 
-def test_warnings_take_one_line(run, sample: Path) -> None:
+def test_loci_that_are_not_in_the_genome_are_reported(run, sample: Path) -> None:
     lines = (sample / "few.bed").read_text()
     (sample / "odd.bed").write_text(lines + "chrUn\t5\t9\tp\t0\t+\n")
     said = run("predict", "mine", "--fasta", "genome.fa", "--loci", "odd.bed", "--out", "odd.tsv")
     assert said.code == 0
     assert "genome.fa has no chromosome 'chrUn'" in said.out
+
+
+def test_warnings_take_one_line(run, sample: Path) -> None:
+    for strand in ("plus", "minus"):
+        with pyBigWig.open(f"one.{strand}.bw", "w") as file:
+            file.addHeader([("chr8", Fasta("genome.fa").lengths["chr8"])])
+            file.addEntries("chr8", [5], values=[1.0], span=1)
+    strands = ["--plus", "one.plus.bw", "--minus", "one.minus.bw"]
+    said = run("build", "odd", "--fasta", "genome.fa", "--loci", "tss.tsv", *strands)
+    first, second, last = said.err.strip().splitlines()
+    assert first.startswith("Warning: one.plus.bw has no chromosome chr")
+    assert second.startswith("Warning: one.minus.bw has no chromosome chr")
+    assert last.startswith("Error: Of 150 loci ")
+
+
+def test_a_table_beside_an_array_is_not_replaced(run, sample: Path) -> None:
+    (sample / "mine.loci.tsv").write_text("keep me")
+    said = run("ism", "mine", *USE, "mine.npy")
+    assert (said.code, "mine.loci.tsv is there already" in said.err) == (1, True)
+    assert (sample / "mine.loci.tsv").read_text() == "keep me"
+    assert not (sample / "mine.npy").exists()
+
+
+def test_an_n_is_said_before_the_work_begins(run, sample: Path) -> None:
+    (sample / "edge.bed").write_text((sample / "few.bed").read_text() + "chr8\t0\t9\tp\t0\t+\n")
+    words = ["--loci", "edge.bed", *GENOME, "edge.bw", "--func", "count"]
+    said = run("attribute", "mine", *words)
+    assert said.code == 1
+    assert re.match(r"Error: The sequence of locus 4, at chr8:-\d+, has N", said.err)
+
+
+def test_published_weights_come_from_the_data_folder(run, sample: Path, monkeypatch) -> None:
+    monkeypatch.setenv("TSSBOOK_CACHE", str(sample / "cache"))
+    (sample / "cache").mkdir()
+    (sample / "cache" / "puffin.pth").write_bytes(b"no weights")
+    said = run("predict", "puffin.pth", *USE, "x.bw")
+    assert "cache/puffin.pth" in said.err
 
 
 # --- the script and the installed command -------------------------------------------------------

@@ -32,7 +32,9 @@ def test_a_file_and_flags_that_count_more(file: Path) -> None:
 
 
 def test_flags_alone() -> None:
-    assert read_recipe(None, {"model": "SimpleNet"}) == Recipe("SimpleNet")
+    of_chapter_3 = Recipe("SimpleNet", learning_rate=0.0015, length=1650)
+    assert read_recipe(None, {"model": "SimpleNet"}) == of_chapter_3
+    assert read_recipe(None, {"model": "SimpleNet", "length": 900}).length == 900
     assert settings(["n_filters=8", "widths=[15, 5, 3]"]) == {
         "n_filters": 8, "widths": [15, 5, 3]
     }  # fmt: skip
@@ -44,6 +46,8 @@ def test_flags_alone() -> None:
         ("epoch: 3", "has the key 'epoch', which there is not: did you mean 'epochs'?"),
         ("xyz: 3", "which there is not: the keys are background"),
         ("epochs: many", "epochs = 'many'; wanted a whole number"),
+        ("epochs: 0", "epochs = 0; wanted 1 or more"),
+        ("length: 0", "length = 0; wanted 1 or more"),
         ("epochs: true", "epochs = True; wanted a whole number"),
         ("seed: 1.5", "seed = 1.5; wanted a whole number"),
         ("learning_rate: fast", "learning_rate = 'fast'; wanted a number"),

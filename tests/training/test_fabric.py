@@ -157,7 +157,8 @@ def test_nan_on_one_rank_stops_all_with_one_sentence(together) -> None:
     one, other = together("nan")
     assert same(one, other)
     assert "at step 7 (epoch 1, batch 2 of the training data: loss nan, square nan" in one["said"]
-    assert same(one["weights"], by_one(epochs=1)["weights"]) is False  # but for rounding
+    for found, wanted in zip(one["weights"], by_one(epochs=1)["weights"], strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)  # of the epoch before
     assert len(one["history"]["epoch"]) == 1
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tssbook.cli import console
-from tssbook.cli.console import report, require_new, shows_progress
+from tssbook.cli.console import report, require_new, require_output, shows_progress
 
 __all__ = ["app", "main"]
 
@@ -28,14 +28,18 @@ app.add_typer(data, name="data")
 app.add_typer(motifs, name="motifs")
 
 _CTRL_C = 130
-_USAGE = typer.BadParameter.__mro__[2]  # click's ClickException, which typer brings along
+# The base class of usage errors is click's, which typer brings along under a private name.
+(_USAGE,) = (kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps; the fastest if not said.")]
 Genome = Annotated[Path, typer.Option("--fasta", help="Genome, FASTA, plain or bgzip.")]
 Loci = Annotated[
-    Path, typer.Option("--loci", help="Start sites, genes or peaks: BED, narrowPeak, GTF, TSV.")
+    Path,
+    typer.Option(
+        "--loci", help="Start sites or genes (ProCapNet: peaks): BED, narrowPeak, GTF, TSV."
+    ),
 ]
 Model = Annotated[str, typer.Argument(help="Checkpoint: a path, a shipped name, owner/name.")]
 Func = Annotated[
@@ -96,7 +100,7 @@ def fetch(names: Annotated[list[str], typer.Argument()], as_json: Json = False) 
 
 @data.command()
 def verify(as_json: Json = False) -> None:
-    """Compare all files of the data folder and the mirror with their checksums.
+    """Compare the files of the data folder, or else of the mirror, with their checksums.
 
     Example: tssbook data verify
     """
@@ -118,7 +122,8 @@ def simulate(
     """
     from tssbook.cli.files import simulated
 
-    report({"files": simulated(require_new(folder, False), loci, seed)}, as_json)
+    require_new(folder, False)
+    report({"files": simulated(folder, loci, seed)}, as_json)
 
 
 # --- training -----------------------------------------------------------------------------------
@@ -195,22 +200,15 @@ def train(
     Example: tssbook train mine --model ProCapNet --fasta genome.fa --loci peaks.bed
     --plus plus.bw --minus minus.bw --valid chr8 --test chr9 --set n_filters=64
     """
-    from tssbook.cli.recipe import read_recipe, settings
+    from tssbook.cli.recipe import Recipe, read_recipe, settings
     from tssbook.cli.trainings import Machines
     from tssbook.cli.trainings import train as trained
 
-    given = {k: v for k, v in locals().items() if k in RECIPE_FLAGS}
+    given = {k: v for k, v in locals().items() if k in Recipe.__dataclass_fields__}
     chosen = read_recipe(recipe, given | {"settings": settings(set or [])})
     how = Machines(devices, nodes, precision, accumulate, device)
     if result := trained(chosen, out, how, force=force, progress=shows_progress()):
         report(result, as_json)  # of several processes one
-
-
-RECIPE_FLAGS = {
-    "model", "data", "fasta", "loci", "expression", "background", "mappability", "plus", "minus",
-    "length", "valid", "test", "epochs", "batch_size", "learning_rate", "weight_decay",
-    "clip_norm", "patience", "count_weight", "seed", "licence",
-}  # fmt: skip
 
 
 # --- a trained model ----------------------------------------------------------------------------
@@ -222,7 +220,7 @@ def predict(
     fasta: Genome,
     loci: Loci,
     out: Annotated[
-        Path, typer.Option(help="Table (.tsv, .parquet), or the start of bigWig names.")
+        Path, typer.Option(help="Table (.tsv, .parquet), or bigWigs (.bw), one a track.")
     ],
     func: Func = None,
     batch_size: Batch = 32,
@@ -232,7 +230,7 @@ def predict(
 ) -> None:
     """Predict around loci: one number each as a table, tracks as bigWig, a file a track.
 
-    Example: tssbook predict mine --fasta genome.fa --loci peaks.bed --out predicted
+    Example: tssbook predict mine --fasta genome.fa --loci peaks.bed --out predicted.bw
     """
     from tssbook.cli.uses import predicted
 
@@ -314,6 +312,7 @@ def filters_of(
     loci: Loci,
     out: Annotated[Path, typer.Option(help="Motifs in MEME's format.")],
     sites: Annotated[int, typer.Option(help="Best sites of each filter.")] = 500,
+    taxon: Annotated[str, typer.Option(help="JASPAR's, such as fungi or plants.")] = "vertebrates",
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -323,7 +322,8 @@ def filters_of(
     """
     from tssbook.cli.uses import filter_motifs
 
-    report({"motifs": filter_motifs(model, fasta, loci, out, sites, force=force)}, as_json)
+    found = filter_motifs(model, fasta, loci, out, sites, taxon, force=force)
+    report({"motifs": found}, as_json)
 
 
 @motifs.command("scan")
@@ -344,7 +344,7 @@ def scan(
     from tssbook.interpret import scan_genome
     from tssbook.motifs import read_meme
 
-    require_new(out, force)
+    require_output(out, (".tsv", ".parquet"), force=force)
     table = scan_genome(read_meme(meme), fasta, chroms=chrom, p=p)
     report({"table": write_table(out, table), "matches": len(table)}, as_json)
 

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Interrupted", "fail", "report", "require_new", "shows_progress", "warn"]
+__all__ = [
+    "Interrupted",
+    "fail",
+    "report",
+    "require_new",
+    "require_output",
+    "shows_progress",
+    "warn",
+]
 
 
 class Interrupted(Exception):
@@ -64,8 +73,37 @@ def shows_progress() -> bool:
     return sys.stderr.isatty()
 
 
-def require_new(path: Path, force: bool) -> Path:
-    """Refuse an output that exists, or whose folder does not.
+def require_output(path: Path, kinds: Sequence[str], *, force: bool) -> None:
+    """Refuse an output of another kind, or one that exists, before any work is done.
+
+    Parameters
+    ----------
+    path
+        The output; of a ``.bw`` only the start of the names counts, see `require_new` for those.
+    kinds
+        Endings that there may be, such as ``.tsv``.
+    force
+        Replace what exists.
+
+    Raises
+    ------
+    ValueError, ModuleNotFoundError, FileExistsError, FileNotFoundError
+        The sentence names the path.
+    """
+    if path.suffix not in kinds:
+        raise ValueError(f"--out is {path}; wanted a name that ends in {' or '.join(kinds)}.")
+    if path.suffix == ".parquet" and find_spec("pyarrow") is None:
+        raise ModuleNotFoundError(
+            'Parquet needs the package pyarrow: pip install "tssbook[scale]", or write .tsv.'
+        )
+    if path.suffix == ".bw":
+        _require_folder(path)
+    else:
+        require_new(path, force)
+
+
+def require_new(path: Path, force: bool) -> None:
+    """Refuse a file that exists, or whose folder does not.
 
     Raises
     ------
@@ -74,6 +112,9 @@ def require_new(path: Path, force: bool) -> Path:
     """
     if path.exists() and not force:
         raise FileExistsError(f"{path} is there already; choose another name, or say --force.")
+    _require_folder(path)
+
+
+def _require_folder(path: Path) -> None:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent}; wanted one to write into.")
-    return path

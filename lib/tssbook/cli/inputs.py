@@ -12,6 +12,7 @@ from torch import nn
 from tssbook import models
 from tssbook.cli.recipe import Recipe
 from tssbook.data import read_bed, read_gtf, read_tss
+from tssbook.data.download import on_this_machine
 
 __all__ = ["load_model", "read_loci", "require_files", "track_files"]
 
@@ -39,12 +40,13 @@ def track_files(plus: Sequence[str], minus: Sequence[str]) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        ``{"PRO-cap+": "PRO-cap_plus.bw", "PRO-cap-": "PRO-cap_minus.bw"}``.
+        ``{"PRO-cap+": "PRO-cap_plus.bw", "PRO-cap-": "PRO-cap_minus.bw"}``; ``track 0+`` and so
+        on where names share nothing before a point, line or dash.
 
     Raises
     ------
     ValueError
-        There are more of one strand, or a name would be there twice.
+        There are more of one strand.
     """
     if len(plus) != len(minus):
         raise ValueError(
@@ -55,13 +57,10 @@ def track_files(plus: Sequence[str], minus: Sequence[str]) -> dict[str, str]:
     for number, pair in enumerate(zip(plus, minus, strict=True)):
         letters = zip(*(Path(path).name for path in pair), strict=False)
         shared = "".join(a for a, _ in takewhile(lambda two: two[0] == two[1], letters))
-        shared = shared.rstrip("._- ") or f"track {number}"
-        if f"{shared}+" in named:
-            raise ValueError(
-                f"Two pairs of files would be called {shared!r}, the second is {' and '.join(pair)}"
-                "; wanted names that differ before the strand."
-            )
-        named |= dict(zip((f"{shared}+", f"{shared}-"), pair, strict=True))
+        name = shared.rstrip("._- ")
+        if not name or name == shared or f"{name}+" in named:  # such as ENCFF123ABC.bw
+            name = f"track {number}"
+        named |= dict(zip((f"{name}+", f"{name}-"), pair, strict=True))
     return named
 
 
@@ -72,21 +71,20 @@ def load_model(name: str) -> nn.Module:
     ----------
     name
         A shipped name, a path, a Hub repository; or ``puffin.pth``, or an archive of ProCapNet
-        such as ``ENCFF976FHE.tar.gz``, of which fold 0 is taken.
+        such as ``ENCFF976FHE.tar.gz``, of which fold 0 is taken: a path, or what
+        ``tssbook data fetch`` brought.
 
     Raises
     ------
     FileNotFoundError, ValueError
         As :meth:`tssbook.models.checkpoints.Pretrained.from_pretrained`.
     """
-    if name.endswith(".pth"):
-        return models.Puffin.from_published(name)
-    if name.endswith((".tar.gz", ".tgz")):
-        return models.ProCapNet.from_published(name, fold=0)
-    kind = models.describe(name)["model"].rpartition(".")[2]
-    if not hasattr(models, kind):
-        raise ValueError(f"{name} is a {kind}, which tssbook does not have; is it a newer one?")
-    return getattr(models, kind).from_pretrained(name)
+    if name.endswith((".pth", ".tar.gz", ".tgz")):
+        path = Path(name) if Path(name).exists() else on_this_machine(name) or Path(name)
+        if name.endswith(".pth"):
+            return models.Puffin.from_published(path)
+        return models.ProCapNet.from_published(path, fold=0)
+    return models.load(name)
 
 
 def require_files(recipe: Recipe, *names: str) -> None:

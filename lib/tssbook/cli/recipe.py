@@ -14,9 +14,17 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
-__all__ = ["Recipe", "read_recipe", "settings"]
+__all__ = ["CHAPTERS", "Recipe", "read_recipe", "settings"]
 
-_MODELS = ("PromoterNet", "SimpleNet", "ProCapNet")
+# What each chapter trains its network with, where that is not the recipe's own default.
+CHAPTERS: dict[str, dict[str, Any]] = {
+    "PromoterNet": {
+        "batch_size": 64, "learning_rate": 0.02, "weight_decay": 0.05, "clip_norm": 1.0,
+        "length": 2000,
+    },
+    "SimpleNet": {"learning_rate": 0.0015, "length": 1650},
+    "ProCapNet": {"clip_norm": 300.0},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class Recipe:
     plus, minus : list of str
         bigWigs of the two strands.
     length : int
-        Bases that the model reads; None is that of the chapter.
+        Bases that the model reads, out of the middle of a data set's windows.
     valid, test : list of str
         Chromosomes that choose the best epoch, and those of the final numbers.
     settings : dict
@@ -44,6 +52,9 @@ class Recipe:
         As of `tssbook.training.fit` and PyTorch's AdamW; the rate ends at 0 along a cosine.
     count_weight : float
         Weight of ProCapNet's count loss.
+
+    What is not said is what the model's chapter trains with (`CHAPTERS`). Chapter 3 starts its
+    filters from words besides, which is left to Python (`tssbook.training.start_from_words`).
     licence : str
         Of the weights.
     """
@@ -62,12 +73,12 @@ class Recipe:
     test: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     epochs: int = 10
-    batch_size: int = 32
-    learning_rate: float = 0.001
+    batch_size: int = 16
+    learning_rate: float = 0.004
     weight_decay: float = 0.01
-    clip_norm: float | None = 1.0
+    clip_norm: float | None = None
     patience: int | None = None
-    count_weight: float = 100.0
+    count_weight: float = 1000.0
     seed: int = 1
     licence: str | None = None
 
@@ -103,13 +114,17 @@ def read_recipe(path: Path | None, flags: Mapping[str, Any]) -> Recipe:
             close = get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"the keys are {_listed(known)}."
             raise ValueError(f"{where} has the key {name!r}, which there is not: {hint}")
-    if given.get("model") not in _MODELS:
+    if given.get("model") not in CHAPTERS:
         raise ValueError(
-            f"{where} has the model {given.get('model')!r}; wanted {_listed(_MODELS)}."
+            f"{where} has the model {given.get('model')!r}; wanted {_listed(CHAPTERS)}."
         )
     kinds = get_type_hints(Recipe)
     checked = {name: _checked(value, name, kinds[name], where) for name, value in given.items()}
-    return Recipe(**checked)
+    recipe = Recipe(**(CHAPTERS[checked["model"]] | checked))
+    for name in ("epochs", "batch_size", "length"):
+        if (value := getattr(recipe, name)) is not None and value < 1:
+            raise ValueError(f"{where} has {name} = {value}; wanted 1 or more.")
+    return recipe
 
 
 def settings(given: Sequence[str]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tssbook.cli.console import Interrupted, require_new
 from tssbook.cli.inputs import read_loci, require_files, track_files
 from tssbook.cli.recipe import Recipe
 from tssbook.data import (
+    OUTPUT,
     Fasta,
     Split,
     load_promoters,
@@ -39,9 +40,6 @@ from tssbook.training import (
 )
 
 __all__ = ["Machines", "Prepared", "prepare", "train"]
-
-
-_PRECISIONS = ("32-true", "bf16-mixed")
 
 
 class Prepared(NamedTuple):
@@ -100,10 +98,6 @@ class Machines(NamedTuple):
         if (self.devices, self.nodes, self.precision) == (1, 1, "32-true"):
             return None
         require_positive(devices=self.devices, nodes=self.nodes)
-        if self.precision not in _PRECISIONS:
-            raise ValueError(
-                f"The precision is {self.precision!r}; wanted {' or '.join(_PRECISIONS)}."
-            )
         place = resolve_device(self.device)
         try:
             from lightning_fabric import Fabric
@@ -240,8 +234,7 @@ def _counted(split: Split) -> dict[str, int]:
 def _promoter(recipe: Recipe) -> Prepared:
     require_files(recipe, "fasta", "loci", "expression")
     fasta = Fasta(recipe.fasta)
-    length = recipe.length or 2000
-    data = load_promoters(fasta, read_loci(recipe.loci), recipe.expression, length=length)
+    data = load_promoters(fasta, read_loci(recipe.loci), recipe.expression, length=recipe.length)
     split = _split(recipe, data.genes["chrom"])
     rows, valid, test = map(torch.from_numpy, split)
     model = _network(recipe)
@@ -268,8 +261,7 @@ def _logarithms(_: torch.Generator, x: Tensor, reads: Tensor) -> tuple[Tensor, T
 
 
 def _tracks(recipe: Recipe) -> Prepared:
-    if recipe.data is None:
-        raise ValueError("SimpleNet is trained on a data set: make one with 'tssbook build', data=")
+    require_files(recipe, "data")
     store = open_store(recipe.data)
     codes, tracks = store.arrays["sequences"], store.arrays["tracks"]
     split = _split(recipe, store.tables["loci"]["chrom"])
@@ -305,8 +297,7 @@ def _peaks(recipe: Recipe) -> Prepared:
     require_files(recipe, "fasta", "loci", "plus", "minus")
     fasta = Fasta(recipe.fasta)
     model = _network(recipe)
-    output = 1000
-    length = recipe.length or output + 2 * model.trim
+    length = OUTPUT + 2 * model.trim if recipe.length is None else recipe.length
     output = length - 2 * model.trim
     background = None if recipe.background is None else read_loci(recipe.background)
     windows = read_peaks(
@@ -320,16 +311,14 @@ def _peaks(recipe: Recipe) -> Prepared:
 
     def tested(device: str | None) -> dict[str, Any]:
         held_out = windows.subset(split.test)
-        held_out = held_out.subset(held_out.peak)
-        middle = held_out.codes.shape[1] // 2
-        read = slice(middle - length // 2, middle + length // 2)
+        parts = zip(*WindowBatches(held_out.subset(held_out.peak), **options), strict=True)
+        x, measured, seen = (torch.cat(part) for part in parts)
+        found, seen = predict(model, x, device=device), seen[:, None]
+        middle = windows.codes.shape[1] // 2
         asked = slice(middle - output // 2, middle + output // 2)
-        found = predict(model, one_hot_codes(held_out.codes[:, read]), device=device)
-        seen = torch.from_numpy(held_out.mappable[:, None, asked])
-        measured = torch.from_numpy(held_out.reads[..., asked].astype(np.float32)) * seen
         at_peaks = windows.reads[split.train][windows.peak[split.train]][..., asked]
         usual = torch.from_numpy(at_peaks.mean(0, dtype=np.float64))
-        return _of_profiles(procapnet.to_reads(*found) * seen, measured, usual)
+        return _of_profiles(procapnet.to_reads(*found) * seen, measured * seen, usual)
 
     about = {"task": "reads at base resolution around peaks", "n": _counted(split)}
     about["assembly"] = {c: fasta.length(c) for c in windows.loci["chrom"].unique()}

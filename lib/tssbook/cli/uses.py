@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from tssbook.cli.console import require_new
+from tssbook.cli.console import require_new, require_output
 from tssbook.cli.inputs import load_model, read_loci
 from tssbook.data import Fasta, genome, write_bigwigs, write_table
 from tssbook.data.assembly import on_genome
@@ -65,22 +65,25 @@ def predicted(
     func: str | None,
     *,
     force: bool,
-    progress: bool,
     **how: Any,
 ) -> dict[str, Any]:
     """Predict around loci.
 
-    ``out`` is a table (``.tsv``, ``.parquet``) of one number or a few for each locus, or the start
-    of the names of bigWigs, one for each track.
+    ``out`` is a table (``.tsv``, ``.parquet``) of one number or a few for each locus, or ``.bw``,
+    with the name of each track before the ending.
     """
+    require_output(out, (*_TABLES, ".bw"), force=force)
     windows = _windows(name, fasta, loci)
-    model = windows.model
-    if out.suffix in _TABLES or isinstance(model, PromoterNet) or func is not None:
-        require_new(out, force)
+    model, is_table = windows.model, out.suffix in _TABLES
+    if not is_table and (func is not None or not isinstance(model, ProCapNet | SimpleNet | Puffin)):
+        raise ValueError(
+            f"--out is {out}, and one number or a few for each locus are asked; wanted a table, "
+            f"{' or '.join(_TABLES)}."
+        )
+    if is_table:
         asked = _func(model, func)
         found = torch.cat([
-            predict(model, windows.x(rows), func=asked, progress=progress, **how)
-            for rows in windows.parts()
+            predict(model, windows.x(rows), func=asked, **how) for rows in windows.parts()
         ])  # fmt: skip
         found = found.reshape(len(found), -1)
         names = _columns(model, asked, found.shape[1])
@@ -88,7 +91,7 @@ def predicted(
         return {"table": write_table(out, table), "loci": len(table), **_left_out(windows)}
 
     def tracks(x: Tensor) -> Tensor:
-        output = predict(model, x, progress=progress, **how)
+        output = predict(model, x, **how)
         if isinstance(output, tuple):
             return procapnet.to_reads(*output)
         return puffin.to_counts(output)[..., puffin.MARGIN : -puffin.MARGIN]
@@ -108,9 +111,10 @@ def mutated(
 ) -> dict[str, Any]:
     """Change every base of every locus.
 
-    ``out`` is ``.npy``: ``(N, 4, L, ...)``; or the start of the names of bigWigs: the mean loss
-    when a base becomes another one, a file for each number that is asked about.
+    ``out`` is ``.npy``: ``(N, 4, L, ...)``, with the loci as ``.loci.tsv`` beside it; or ``.bw``:
+    the mean loss when a base becomes another one, a file for each number that is asked about.
     """
+    require_output(out, (".npy", ".bw"), force=force)
     windows = _windows(name, fasta, loci)
     asked = _func(windows.model, func)
 
@@ -141,10 +145,14 @@ def attributed(
 ) -> dict[str, Any]:
     """Share a prediction out among the bases.
 
-    ``out`` is ``.npy``: hypothetical contributions ``(N, 4, L)``; or the start of a bigWig's name:
-    the contribution of each base.
+    ``out`` is ``.npy``: hypothetical contributions ``(N, 4, L)``, with the loci as ``.loci.tsv``
+    beside it; or ``.bw``: the contribution of each base.
     """
+    require_output(out, (".npy", ".bw"), force=force)
     windows = _windows(name, fasta, loci)
+    for rows in windows.parts():  # before hours of work
+        places = windows.places.iloc[rows]
+        genome.require_bases(genome.sequences(windows.fasta, places), places)
     asked = func if func == "profile" else _func(windows.model, func)
 
     def explained(x: Tensor) -> Any:
@@ -169,11 +177,10 @@ def scored(
     **how: Any,
 ) -> dict[str, Any]:
     """Score the variants of a VCF into a table, ``.tsv``."""
-    require_new(out, force)
+    require_output(out, (".tsv",), force=force)
     model = load_model(name)
-    asked = None if func is None and not isinstance(model, SimpleNet | Puffin) else func or "totals"
     length = None if model.trained_on.get("length") else _LENGTHS.get(type(model).__name__)
-    asked = _func(model, asked) if asked is not None else None
+    asked = None if func is None and isinstance(model, ProCapNet) else _func(model, func)
     if isinstance(model, ProCapNet):
         model = FastProCapNet(model)
     score_variants(model, vcf, fasta, out, func=asked, length=length, **how)
@@ -182,10 +189,10 @@ def scored(
 
 
 def filter_motifs(
-    name: str, fasta: Path, loci: Path, out: Path, n_sites: int, *, force: bool
+    name: str, fasta: Path, loci: Path, out: Path, n_sites: int, taxon: str, *, force: bool
 ) -> list[dict[str, Any]]:
     """Write motifs of the first layer in MEME's format; name those that JASPAR surely has."""
-    require_new(out, force)
+    require_output(out, (".meme",), force=force)
     windows = _windows(name, fasta, loci)
     model = windows.model
     first = next(part for part in model.modules() if isinstance(part, nn.Conv1d))
@@ -197,18 +204,21 @@ def filter_motifs(
         for number, one in enumerate(found)
         if not one.isnan().any()  # all its best sites have an N
     }
-    rows = [{"filter": n, "width": core.shape[1], **_nearest(core)} for n, core in cores.items()]
+    rows = [
+        {"filter": label, "width": core.shape[1], **_nearest(core, taxon)}
+        for label, core in cores.items()
+    ]
     write_meme(out, cores)
     return rows
 
 
-def _nearest(motif: Tensor) -> dict[str, Any]:
+def _nearest(motif: Tensor, taxon: str) -> dict[str, Any]:
     """Name JASPAR's nearest motif, where the motif is nearer than its columns in another order.
 
     Long motifs of one base composition are near to something in any order.
     """
     order = torch.from_numpy(np.random.default_rng(1).permutation(motif.shape[1]))
-    found = filters.jaspar_names([motif, motif[:, order]])
+    found = filters.jaspar_names([motif, motif[:, order]], taxon)
     expected, by_chance = found["expected"]
     name = found["name"][0] if expected < min(_EXPECTED, by_chance / 100) else None
     return {"nearest": name, "expected": expected, "expected_shuffled": by_chance}
@@ -227,12 +237,10 @@ def _windows(name: str, path: Path, loci: Path) -> _Windows:
             f"{name} is a {kind}, of which it is not known how many bases it reads; wanted a "
             f"checkpoint that says so, or one of {', '.join(_LENGTHS)}."
         )
-    if isinstance(model, ProCapNet):
-        table = middles(table)
+    table = middles(table) if isinstance(model, ProCapNet) else table
     before = length if isinstance(model, PromoterNet) else length // 2
     places, lost = on_genome(fasta, genome.windows(table, before, length - before))
-    if "name" in table:
-        places = places.assign(name=table["name"])
+    places = places.assign(name=table["name"]) if "name" in table else places
     return _Windows(model, fasta, places.reset_index(drop=True), lost)
 
 
@@ -246,8 +254,7 @@ def _left_out(windows: _Windows) -> dict[str, Any]:
 def _func(model: nn.Module, name: str | None) -> Callable | None:
     """Return what a name on the command line asks: a func of `tssbook.interpret`, or a track."""
     if name is None:
-        usual = {"SimpleNet": "totals", "Puffin": "totals", "ProCapNet": "count"}
-        name = usual.get(type(model).__name__, "output")
+        return funcs.usual(model)
     if name in funcs.NAMED:
         return funcs.NAMED[name]
     weight = getattr(getattr(model, "deconv", None), "weight", ())
@@ -267,7 +274,8 @@ def _as_array(
     windows: _Windows, make: Callable[[Tensor], Tensor], out: Path, force: bool
 ) -> dict[str, Any]:
     """Write what is made of each window as one array, some windows at a time."""
-    require_new(out, force)
+    table = out.with_suffix(".loci.tsv")
+    require_new(table, force)
     with written_whole(out) as beside:
         array = None
         for rows in windows.parts():
@@ -277,7 +285,6 @@ def _as_array(
                 array = np.lib.format.open_memmap(beside, "w+", part.dtype, shape)
             array[rows] = part
         array.flush()
-    table = out.with_suffix(".tsv")
     write_table(table, windows.places)
     return {"array": out, "shape": list(array.shape), "loci": table, **_left_out(windows)}
 
@@ -291,7 +298,6 @@ def _as_bigwigs(
     stranded: bool = True,
 ) -> dict[str, Any]:
     """Write tracks of each window as bigWigs, by way of a file beside them."""
-    require_new(out, force)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
         tracks = paths = None
         for rows in windows.parts():
@@ -315,13 +321,12 @@ def _as_bigwigs(
 
 def _names(model: nn.Module, out: Path, n: int, stranded: bool) -> list[Path]:
     """Name a bigWig for each track: OUT.plus.bw and OUT.minus.bw, or by the tracks' names."""
-    stem = out.name.removesuffix(".bw")
     if n == 1:
-        return [out.with_name(f"{stem}.bw")]
+        return [out]
     names = funcs.track_names(model, n) if stranded else map(str, range(n))
     if n == 2 and stranded and isinstance(model, ProCapNet):
         names = ["plus", "minus"]
-    return [out.with_name(f"{stem}.{track.replace(' ', '_')}.bw") for track in names]
+    return [out.with_name(f"{out.stem}.{track.replace(' ', '_')}.bw") for track in names]
 
 
 def _columns(model: nn.Module, asked: Callable, n: int) -> list[str]:

@@ -72,7 +72,7 @@ class BigWigs:
             if not path.is_file():
                 raise FileNotFoundError(f"There is no file {path}; wanted a bigWig file.")
         self.names = list(named or (re.sub(_ENDING, "", path.name) for path in self.paths))
-        _require_mirror_order([path.name for path in self.paths])
+        _require_file_order([path.name for path in self.paths])
         if twice := [path for path in self.paths if self.paths.count(path) > 1]:
             raise ValueError(f"{twice[0]} is listed twice; wanted a file for each track.")
         try:
@@ -266,7 +266,7 @@ def _mirrored(files: Mapping[str, str | Path]) -> dict[str, str | Path]:
     return {name: files[name] for name in order}
 
 
-def _require_mirror_order(names: Sequence[str]) -> None:
+def _require_file_order(names: Sequence[str]) -> None:
     for place, name in enumerate(names):
         other = name.replace("plus", "minus")
         mirror = len(names) - 1 - place

@@ -38,6 +38,7 @@ __all__ = [
     "one_length",
     "padding",
     "read_windows",
+    "require_bases",
     "sequences",
     "windows",
 ]
@@ -111,6 +112,30 @@ def sequences(fasta: Fasta | str | Path, windows: pd.DataFrame) -> np.ndarray:
     minus = (windows["strand"] == "-").to_numpy()
     encoded[minus] = reverse_complement_codes(encoded[minus])
     return encoded
+
+
+def require_bases(codes: np.ndarray, windows: pd.DataFrame) -> None:
+    """Refuse sequences with N, for what needs to know each base.
+
+    Parameters
+    ----------
+    codes
+        ``(N, L)``, as `sequences` returns them.
+    windows
+        Where they lie, with ``chrom`` and ``start``; the index names them.
+
+    Raises
+    ------
+    ValueError
+        The message names the first locus with an N.
+    """
+    if (unknown := (codes > 3).any(1)).any():
+        row = windows.iloc[int(unknown.argmax())]
+        raise ValueError(
+            f"The sequence of locus {row.name}, at {row['chrom']}:{row['start']:,}, has N, or lies "
+            "partly outside its chromosome, and a shuffle needs to know each base: leave such loci "
+            "out."
+        )
 
 
 def padding(fasta: Fasta | str | Path, windows: pd.DataFrame) -> np.ndarray:

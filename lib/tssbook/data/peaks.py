@@ -19,7 +19,7 @@ from tssbook.data.assembly import MAX_EMPTY, require_content
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.fasta import Fasta
 from tssbook.data.genome import locus_windows, read_windows
-from tssbook.data.tables import Source, read_bed
+from tssbook.data.tables import Source, read_bed, read_tss
 
 __all__ = ["JITTER", "LENGTH", "OUTPUT", "Windows", "middles", "read_peaks"]
 
@@ -176,15 +176,19 @@ def middles(intervals: Source) -> pd.DataFrame:
     Parameters
     ----------
     intervals
-        As the peaks of `read_peaks`: ``tss`` is the summit, or else the middle; ``strand`` is +.
+        As the peaks of `read_peaks`, or a table of start sites: ``tss`` is that, or the summit, or
+        else the middle; ``strand`` is +. Names are kept.
 
     Raises
     ------
     ValueError
-        As :func:`tssbook.data.tables.read_bed`.
+        As :func:`tssbook.data.tables.read_bed`, or `read_tss`.
     """
+    if isinstance(intervals, pd.DataFrame) and "tss" in intervals and "start" not in intervals:
+        return read_tss(intervals).assign(strand="+")
     table = read_bed(intervals)
     middle = (table["start"] + table["end"]) // 2
     if "summit" in table:
         middle = middle.where(table["summit"] < 0, table["start"] + table["summit"])
-    return pd.DataFrame({"chrom": table["chrom"], "tss": middle, "strand": "+"})
+    found = pd.DataFrame({"chrom": table["chrom"], "tss": middle, "strand": "+"})
+    return found.assign(name=table["name"]) if "name" in table else found

@@ -56,8 +56,7 @@ class Pieces(Fasta):
         lengths: Mapping[str, int],
         places: pd.DataFrame | None = None,
     ) -> None:
-        super().__init__(path)
-        self._records = Fasta(path)
+        self.path, self._records = Path(path), Fasta(path)
         found = _named_places(self._records) if places is None else read_bed(places)
         self.places = _checked(found, self._records, lengths)
         self.lengths = {str(chrom): int(length) for chrom, length in lengths.items()}

@@ -20,7 +20,8 @@ from typing import TypeAlias
 from torch import Tensor, nn
 
 from tssbook.data.tracks import TRACKS
-from tssbook.models.puffin import MARGIN
+from tssbook.models.procapnet import ProCapNet
+from tssbook.models.puffin import MARGIN, Puffin, SimpleNet
 from tssbook.models.weights import bare
 from tssbook.training.prediction import run
 
@@ -28,6 +29,7 @@ __all__ = [
     "NAMED",
     "Func",
     "count",
+    "named",
     "output",
     "probabilities",
     "require_two_heads",
@@ -38,6 +40,7 @@ __all__ = [
     "track_index",
     "track_names",
     "two_heads",
+    "usual",
 ]
 
 Func: TypeAlias = Callable[[nn.Module, Tensor], Tensor]
@@ -111,7 +114,31 @@ def total(track: str) -> Func:
     return total_of_track
 
 
+# The funcs that may be given by name.
 NAMED: dict[str, Func] = {f.__name__: f for f in (count, output, strands, totals)}
+
+
+def named(name: str) -> Func:
+    """Return one of `NAMED`.
+
+    Raises
+    ------
+    ValueError
+        There is none of that name.
+    """
+    if name not in NAMED:
+        raise ValueError(f"func is {name!r}; wanted {', '.join(NAMED)}, or a function.")
+    return NAMED[name]
+
+
+def usual(model: nn.Module) -> Func:
+    """Return what is asked of a model where nothing is said and one number, or a few, are wanted.
+
+    `totals` of the networks of Chapter 3, `count` of two heads, else the model's own `output`.
+    """
+    if isinstance(bare(model), SimpleNet | Puffin):
+        return totals
+    return count if isinstance(bare(model), ProCapNet) else output
 
 
 # --- two heads ----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ others have.
 """
 
 from tssbook.models import procapnet, promoter, puffin, toy
-from tssbook.models.checkpoints import CheckpointError, describe, save, shipped
+from tssbook.models.checkpoints import CheckpointError, class_of, describe, load, save, shipped
 from tssbook.models.enformer import Enformer
 from tssbook.models.long_conv import LongConv1d
 from tssbook.models.procapnet import ProCapNet
@@ -27,7 +27,9 @@ __all__ = [
     "Puffin",
     "SimpleNet",
     "ToyCNN",
+    "class_of",
     "describe",
+    "load",
     "procapnet",
     "promoter",
     "puffin",

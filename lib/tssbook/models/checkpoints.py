@@ -29,12 +29,15 @@ from tssbook.files import sha256, write_whole
 from tssbook.models.card import model_card
 from tssbook.models.weights import CheckpointError, bare, download, fill, read_tensors
 
-__all__ = ["CheckpointError", "Pretrained", "describe", "save", "shipped"]
+__all__ = ["CheckpointError", "Pretrained", "class_of", "describe", "load", "save", "shipped"]
 
 _FORMAT = 1
 # The fields that save fills in itself.
 _OURS = {"format": int, "model": str, "config": dict, "tssbook": str, "sha256": str}
 _IN_FOLDER = ("model.safetensors", "config.json")
+
+
+_CLASSES: dict[str, type[Pretrained]] = {}  # of all models, by the name that a description has
 
 
 class Pretrained:
@@ -43,6 +46,10 @@ class Pretrained:
     A model inherits ``nn.Module, Pretrained`` and keeps its constructor's arguments in
     ``self.config``.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        _CLASSES[cls.__name__] = cls
 
     config: dict[str, Any]
     # What fit trained it on: the length of the sequences, and a digest of the data.
@@ -165,6 +172,30 @@ class Pretrained:
                 held = repr(known[field]) if field in known else "nothing"
                 raise CheckpointError(f"{files[1]} has {field} = {held}, not {value!r}")
         return model
+
+
+def class_of(name: str | Path) -> type[Pretrained]:
+    """Return the class of a checkpoint, which `describe` names.
+
+    Parameters and errors are those of `Pretrained.from_pretrained`, without the Hub; and
+    CheckpointError where there is no such class.
+    """
+    found = describe(name)["model"].rpartition(".")[2]
+    if found not in _CLASSES:
+        raise CheckpointError(
+            f"{name} is a {found}, and there is no model of that name; wanted one of "
+            f"{', '.join(sorted(_CLASSES))}: import the module of your own first"
+        )
+    return _CLASSES[found]
+
+
+def load(name: str | Path, **expected: Any) -> Any:
+    """Return a trained model of whatever class a checkpoint says it is.
+
+    Parameters and errors are those of `Pretrained.from_pretrained`, without the Hub, and of
+    `class_of`.
+    """
+    return class_of(name).from_pretrained(name, **expected)
 
 
 def save(model: nn.Module, path: str | Path, **about: Any) -> Path:

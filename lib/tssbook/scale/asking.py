@@ -18,19 +18,19 @@ import pandas as pd
 from dask.distributed import Client
 from torch import Tensor, nn
 
-from tssbook import interpret, models, training
+from tssbook import interpret, training
 from tssbook.data.fasta import Fasta
-from tssbook.data.genome import one_length, padding, sequences
+from tssbook.data.genome import one_length, padding, require_bases, sequences
 from tssbook.data.store import Store
 from tssbook.data.tracks import digest
-from tssbook.files import sha256
-from tssbook.models import Puffin, SimpleNet, describe, shipped
+from tssbook.interpret.funcs import named, usual
+from tssbook.models import Puffin, SimpleNet, class_of, describe, load, shipped
 from tssbook.scale.regions import ROWS, is_store, open_store
 from tssbook.scale.work import Work, compute
 from tssbook.sequence import one_hot_codes
 from tssbook.training.batches import qualified_name
 
-__all__ = ["Heads", "apply", "attributed", "changed", "predicted", "said"]
+__all__ = ["Heads", "apply", "attributed", "changed", "identity", "predicted"]
 
 _VERSION = 1  # goes up when the same question gives other numbers
 _LARGEST = 1 << 30  # bytes of a region, in the memory of a worker
@@ -45,7 +45,7 @@ Heads: TypeAlias = Tensor | tuple[Tensor, ...]
 def _ask(
     rows: pd.DataFrame,
     task: Callable[[nn.Module, Tensor], dict[str, Tensor]],
-    checkpoint: tuple[str, str | Path, str],
+    checkpoint: tuple[str | Path, str],
     source: tuple[Path, str],
 ) -> dict[str, np.ndarray]:
     """Apply a model to some loci."""
@@ -54,15 +54,16 @@ def _ask(
     return {name: value.float().contiguous().numpy() for name, value in found.items()}
 
 
-def predicted(model: nn.Module, x: Tensor, func: Callable | None) -> dict[str, Tensor]:
-    """Predict, or call ``func(model, x)``."""
+def predicted(model: nn.Module, x: Tensor, func: Callable | str | None) -> dict[str, Tensor]:
+    """Predict, or call ``func(model, x)``, which may be named."""
+    func = func if callable(func) or func is None else named(func)
     return _named("predictions", training.predict(model, x, func=func))
 
 
 def changed(model: nn.Module, x: Tensor, func: Callable | str | None) -> dict[str, Tensor]:
     """Change every base."""
     if func is None and isinstance(model, SimpleNet | Puffin):
-        func = "totals"
+        func = usual(model)
     return _named("effects", interpret.ism(model, x, func))
 
 
@@ -78,9 +79,9 @@ def _named(name: str, heads: Heads) -> dict[str, Tensor]:
 
 
 @lru_cache(maxsize=1)
-def _model(kind: str, checkpoint: str | Path, checksum: str) -> nn.Module:
+def _model(checkpoint: str | Path, checksum: str) -> nn.Module:
     """Load a checkpoint once in each worker; one with another checksum is loaded anew."""
-    return getattr(models, kind).from_pretrained(checkpoint, sha256=checksum)
+    return load(checkpoint, sha256=checksum)
 
 
 def _codes(source: tuple[Path, str], rows: pd.DataFrame) -> np.ndarray:
@@ -111,7 +112,9 @@ def apply(
     progress: bool,
 ) -> Store:
     """Ask the model of the first locus for the shapes, and the workers for all."""
-    checkpoint, source = _checkpoint(model), Path(source).absolute()
+    about, source = _described(model), Path(source).absolute()
+    is_name = isinstance(model, str) and model in shipped()
+    checkpoint = model if is_name else Path(model).absolute(), about["sha256"]
     loci, origin = _loci(source, loci)
     settings = {"task": task, "checkpoint": checkpoint, "source": (source, str(origin))}
     if kind == "attribute":
@@ -131,7 +134,7 @@ def apply(
         tables={"loci": loci},
         made_from={
             kind: _VERSION,
-            "model": [checkpoint[0], checkpoint[2]],
+            "model": [about["model"], about["sha256"]],
             "source": origin,
             "loci": digest(loci),
             **options,
@@ -140,21 +143,15 @@ def apply(
     return compute(store, work, client, progress=progress)
 
 
-def _checkpoint(model: str | Path) -> tuple[str, str | Path, str]:
-    """Return a checkpoint's class, its name as a worker finds it, and its checksum."""
+def _described(model: str | Path) -> dict[str, Any]:
+    """Return what a checkpoint says; refuse what no worker could load."""
     if not isinstance(model, str | Path):
         raise TypeError(
             f"model is a {type(model).__name__}; wanted the name or path of a checkpoint, which "
             "each worker loads: tssbook.models.save(model, path) writes one."
         )
-    about = describe(model)
-    kind = about["model"].rpartition(".")[2]
-    if not hasattr(getattr(models, kind, None), "from_pretrained"):
-        raise ValueError(
-            f"{model} is of a {kind}; wanted a checkpoint of a model of tssbook.models."
-        )
-    is_name = isinstance(model, str) and model in shipped()
-    return kind, model if is_name else Path(model).absolute(), about["sha256"]
+    class_of(model)
+    return describe(model)
 
 
 def _loci(source: Path, loci: pd.DataFrame | None) -> tuple[pd.DataFrame, Any]:
@@ -177,28 +174,39 @@ def _loci(source: Path, loci: pd.DataFrame | None) -> tuple[pd.DataFrame, Any]:
         raise ValueError(f"{source} is a genome, and no loci are given; wanted their windows.")
     one_length(loci)
     padding(fasta, loci)  # refuses chromosomes that the genome does not have
-    return loci.reset_index(drop=True), [source.name, sha256(source)]
+    return loci.reset_index(drop=True), fasta.about
 
 
 def _require_bases(source: tuple[Path, str], loci: pd.DataFrame) -> None:
     """Refuse sequences with N before the work begins."""
     for first in range(0, len(loci), ROWS):
         rows = loci.iloc[first : first + ROWS]
-        if (unknown := (_codes(source, rows) > 3).any(1)).any():
-            row = int(rows.index[int(unknown.argmax())])
-            chrom, start = loci[["chrom", "start"]].iloc[row]
-            raise ValueError(
-                f"The sequence of locus {row}, at {chrom}:{start:,}, has N, and a shuffle needs to "
-                "know each base: leave such loci out."
-            )
+        require_bases(_codes(source, rows), rows)
 
 
-def said(func: Callable | str | None) -> list[str] | str | None:
-    """Say which function it is, so that another one is not gone on with."""
+def identity(func: Callable | str | None) -> list[str] | str | None:
+    """Say which function it is, so that another one is not gone on with.
+
+    Its name, its text, and the values that it closes over or was made with.
+
+    Raises
+    ------
+    ValueError
+        It closes over something that is no number and no text.
+    """
     if func is None or isinstance(func, str):
         return func
+    inner = getattr(func, "func", func)  # of a partial
     try:
-        text = inspect.getsource(getattr(func, "func", func))
+        text = inspect.getsource(inner)
     except (OSError, TypeError):  # it is none of Python's own
         text = ""
-    return [qualified_name(func), hashlib.sha256(text.encode()).hexdigest()[:16]]
+    held = inspect.getclosurevars(inner).nonlocals if inspect.isfunction(inner) else {}
+    for name, value in held.items():
+        if not isinstance(value, str | int | float | bool | None):
+            raise ValueError(
+                f"The func {qualified_name(func)} holds {name}, a {type(value).__name__}, by which "
+                "it cannot be known again; wanted a function of a module, or functools.partial of "
+                "one with numbers and texts."
+            )
+    return [qualified_name(func), hashlib.sha256(f"{text}{held}".encode()).hexdigest()[:16]]

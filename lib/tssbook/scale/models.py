@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tssbook.data.store import Store
 from tssbook.interpret.funcs import Func
-from tssbook.scale.asking import Heads, apply, attributed, changed, predicted, said
+from tssbook.scale.asking import Heads, apply, attributed, changed, identity, predicted
 from tssbook.sequence import require_positive
 
 __all__ = ["attribute", "ism", "predict", "tile"]
@@ -28,7 +28,7 @@ def predict(
     source: str | Path,
     loci: pd.DataFrame | None = None,
     *,
-    func: Callable[[nn.Module, Tensor], Heads] | None = None,
+    func: Callable[[nn.Module, Tensor], Heads] | str | None = None,
     client: Client | str | None = None,
     progress: bool = False,
 ) -> Store:
@@ -49,8 +49,9 @@ def predict(
         those of :func:`tssbook.data.genome.windows` or `tile`; other columns are kept. None takes
         all loci of a store.
     func
-        What is stored, ``func(model, x)`` of some loci, ``(n, ...)``; None is ``model(x)``. Its
-        name and text belong to what the store is made from.
+        What is stored, ``func(model, x)`` of some loci, ``(n, ...)``, or the name of one of
+        :mod:`tssbook.interpret.funcs`; None is ``model(x)``. Its name and text belong to what the
+        store is made from.
     client
         Who does the work: None takes all cores of this machine; or the address of a scheduler
         (``"tcp://node1:8786"``), or a ``dask.distributed.Client``.
@@ -76,7 +77,7 @@ def predict(
     """
     task = partial(predicted, func=func)
     return apply(
-        "predict", store, model, source, loci, task, {"func": said(func)}, client, progress
+        "predict", store, model, source, loci, task, {"func": identity(func)}, client, progress
     )
 
 
@@ -120,7 +121,9 @@ def ism(
         first three axes.
     """
     task = partial(changed, func=func)
-    return apply("ism", store, model, source, loci, task, {"func": said(func)}, client, progress)
+    return apply(
+        "ism", store, model, source, loci, task, {"func": identity(func)}, client, progress
+    )
 
 
 def attribute(
@@ -162,7 +165,7 @@ def attribute(
     """
     options = {"seed": seed, "n_shuffles": n_shuffles}
     task = partial(attributed, func=func, **options)
-    options["func"] = said(func)
+    options["func"] = identity(func)
     return apply("attribute", store, model, source, loci, task, options, client, progress)
 
 

@@ -156,17 +156,14 @@ def fit(
     ... )
     >>> save(model, "my-model", metrics={"valid": history["valid_loss"].min()})
     """
-    _require_numbers(epochs, seed, clip_norm, patience, accumulate)
-    _require_own(optimizer, model)
     ranks = Ranks(fabric, device)  # this process alone, without a fabric
-    ranks.require_parts(model, accumulate)
-    ranks.require_same({"epochs": epochs, "patience": patience, "accumulate": accumulate})
+    _require_sound(model, optimizer, ranks, epochs, seed, clip_norm, patience, accumulate)
     with with_gradients(), _both_on_device(model, optimizer, ranks.device) as place, ranks:
         run = Run(model, optimizer, scheduler, state, ranks)
         run.resume((train, valid), loss_terms, seed=seed, clip_norm=clip_norm)
         optimizer = ranks.setup(model, optimizer)
-        shown = progress and ranks.rank == 0
-        bar = tqdm(total=epochs, initial=run.epoch, disable=not shown, unit="epoch")
+        hidden = not progress or ranks.rank > 0
+        bar = tqdm(total=epochs, initial=run.epoch, disable=hidden, unit="epoch")
         try:
             digest = _digest(train, run.about)
             while run.epoch < epochs and not run.is_out_of(patience):
@@ -188,8 +185,7 @@ def fit(
                     with torch.no_grad():
                         for batch in validated:
                             for x, *target in validated.pieces(batch):
-                                terms = loss_terms(model, validated.predict(x), *target)
-                                validated.add(terms)
+                                validated.add(loss_terms(model, validated.predict(x), *target))
                 run.trained_on = {"length": trained.length, "data": digest}
                 run.end_epoch(trained.means(), validated.means())
                 bar.set_postfix(valid=f"{validated.means()['loss']:.4g}", refresh=False)
@@ -234,6 +230,23 @@ def _digest(train: Iterable, about: dict[str, str]) -> str | None:
     if not isinstance(train, Batches):
         return None
     return about.get("content of the training data") or train.about["content"]
+
+
+def _require_sound(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    ranks: Ranks,
+    epochs: int,
+    seed: int,
+    clip_norm: float | None,
+    patience: int | None,
+    accumulate: int,
+) -> None:
+    """Refuse what cannot be trained, or not by all ranks in one way."""
+    _require_numbers(epochs, seed, clip_norm, patience, accumulate)
+    _require_own(optimizer, model)
+    ranks.require_parts(model, accumulate)
+    ranks.require_same({"epochs": epochs, "patience": patience, "accumulate": accumulate})
 
 
 def _require_numbers(

@@ -97,6 +97,8 @@ def run(
     ValueError
         If an output does not have one row per sequence.
     """
+    if isinstance(func, str):
+        raise TypeError(f"func is {func!r}; wanted a function, such as interpret.funcs.{func}.")
     x = x.to(place, weights_dtype(model))
     output = model(x) if func is None else func(model, x)
     output = tuple(output) if isinstance(output, list) else output
