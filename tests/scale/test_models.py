@@ -10,11 +10,11 @@ import torch
 from tests.support import refusal
 from tssbook import interpret, models, training
 from tssbook.data import BigWigs, Fasta, genome, write_bigwigs
-from tssbook.interpret import Totals
+from tssbook.interpret import Totals, total
 from tssbook.models import ProCapNet, PromoterNet, SimpleNet, save
 from tssbook.models.puffin import to_counts
 from tssbook.scale import asking, attribute, build_tracks, ism, open_store, predict, tile
-from tssbook.scale.asking import said
+from tssbook.scale.asking import identity
 from tssbook.sequence import one_hot_codes
 
 
@@ -167,7 +167,7 @@ def test_what_is_refused_before_anything_is_begun(
     assert "no loci are given" in refused(loci=None)
     assert "2 lengths" in refused(loci=windows.assign(end=windows["end"] + (windows.index == 7)))
     assert "no chromosome 'chrQ'" in refused(loci=windows.assign(chrom="chrQ"))
-    assert "has N, and a shuffle needs to know each base" in refused(
+    assert "a shuffle needs to know each base" in refused(
         call=attribute, model=checkpoints[ProCapNet], func="count", seed=0,
         loci=windows.assign(start=windows["start"] - 10**6, end=windows["end"] - 10**6),
     )  # fmt: skip
@@ -208,16 +208,30 @@ def test_a_checkpoint_that_was_replaced_is_another_run(
 def test_a_worker_refuses_another_checkpoint_of_the_same_name(checkpoints):
     path = checkpoints[PromoterNet]
     with pytest.raises(models.CheckpointError, match="has sha256"):
-        asking._model("PromoterNet", path, "0" * 64)
+        asking._model(path, "0" * 64)
 
 
-def test_a_function_is_known_by_its_name_and_its_text():
-    first = said(lambda output: output[0])
-    second = said(lambda output: output[1])
+def test_a_function_is_known_by_its_name_its_text_and_what_it_holds():
+    first = identity(lambda model, x: model(x)[0])
+    second = identity(lambda model, x: model(x)[1])
     assert first[0] == second[0]
     assert first[1] != second[1]
-    assert said(to_counts) == said(to_counts)
-    assert said(torch.exp)[0].endswith("exp")  # none of Python's own, without a text
+    assert identity(counted) == identity(counted)
+    assert identity(torch.exp)[0].endswith("exp")  # none of Python's own, without a text
+    assert identity("totals") == "totals"
+    assert identity(total("CAGE+")) == identity(total("CAGE+")) != identity(total("CAGE-"))
+    weights = torch.ones(3)
+    message = refusal(lambda: identity(lambda model, x: model(x) * weights))
+    assert "holds weights, a Tensor, by which it cannot be known again" in message
+
+
+def test_predictions_of_a_named_func(client, checkpoints, simulated, windows, tmp_path):
+    net, x = one_process(checkpoints, ProCapNet, simulated, windows)
+    path, source = checkpoints[ProCapNet], simulated / "genome.fa"
+    made = predict(tmp_path / "p.zarr", path, source, windows, func="count", client=client)
+    require_equal(made, predictions=training.predict(net, x)[1])
+    message = refusal(lambda: predict(tmp_path / "q", path, source, windows, func="sum"))
+    assert "func is 'sum'; wanted" in message
 
 
 def test_a_warning_of_a_worker_comes_to_the_client_once(client, simulated, windows, tmp_path):
