@@ -83,12 +83,10 @@ def page(results: dict[str, dict]) -> str:
     """Write the page."""
     rows, parts = [], []
     for name, result in sorted(results.items()):
-        for what, found, wanted in result["goals"]:
-            reached = found <= wanted if "at most" in what else found >= wanted
-            said = "yes" if reached else "no"
-            rows.append(
-                f"| {what} | {wanted:g} | {found:g} | {said} | `{name}`, {result['date']} |"
-            )
+        for what, found, wanted, at_most in result["goals"]:
+            said = "yes" if (found <= wanted if at_most else found >= wanted) else "no"
+            limit = f"{'at most' if at_most else 'at least'} {wanted:g}"
+            rows.append(f"| {what} | {limit} | {found:g} | {said} | `{name}`, {result['date']} |")
         about = ", ".join(f"{key} {value}" for key, value in result["machine"].items())
         parts.append(
             f"## {name}\n\n{result['date']}, {result['seconds']} s; {about}.\n\n"

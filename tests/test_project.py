@@ -226,7 +226,7 @@ ROOMS: dict[str, set[str]] = {
     "scale": {"sequence", "files", "models", "data", "training", "interpret"},
     "cli": {
         "sequence", "metrics", "motifs", "files", "models", "data", "training", "interpret",
-        "simulator",
+        "simulator", "scale",
     },
 }  # fmt: skip
 

@@ -87,7 +87,7 @@ def _all_whole(paths: Iterable[Path]) -> Iterator[dict[Path, Path]]:
             written.replace(path)
     except BaseException as error:
         remove(temporary.values())
-        if isinstance(error, OSError) and error.filename is None and temporary:
+        if isinstance(error, OSError) and error.errno and error.filename is None and temporary:
             error.filename = str(next(iter(temporary)))  # a full disk does not say which
         raise
 

@@ -197,7 +197,8 @@ def _matrix(part: str, where: str) -> Tensor:
         raise ValueError(
             f"{where}: there is no line 'letter-probability matrix: ... w= ...'; wanted one."
         )
-    rows = [line.split() for line in part[head.end() :].strip().splitlines()[: int(head[1])]]
+    lines = [line.split() for line in part[head.end() :].strip().splitlines()]
+    rows = [words for words in lines if words and re.fullmatch(r"[-+.\deE]+", words[0])]
     try:
         matrix = torch.tensor([[float(x) for x in row] for row in rows], dtype=torch.float64)
     except ValueError:

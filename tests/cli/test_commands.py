@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -22,14 +23,18 @@ import torch
 from tools.notebooks import ROOT
 from tssbook.cli import main
 from tssbook.data import Fasta, open_store, read_peaks, split_by_chromosome
-from tssbook.interpret import attribute, ism, score_variants
+from tssbook.data.genome import sequences
+from tssbook.data.store import locked
+from tssbook.interpret import attribute, ism, score_variants, total
 from tssbook.metrics import pearson_r
-from tssbook.models import ProCapNet, describe, procapnet
+from tssbook.models import ProCapNet, PromoterNet, SimpleNet, describe, procapnet, save
 from tssbook.motifs import read_meme
 from tssbook.sequence import one_hot_codes
 from tssbook.training import predict
 
 SPLIT = ["--valid", "chr10", "--test", "chr8", "--test", "chr9"]
+GENOME = ["--fasta", "genome.fa", "--out"]
+USE = ["--loci", "few.bed", *GENOME]
 SMALL = ["--set", "n_filters=4", "--set", "n_layers=1", "--epochs", "1"]
 
 
@@ -79,6 +84,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = pd.read_csv(folder / "sample" / "peaks.bed", sep="\t", header=None)
     table[3], table[4], table[5] = "p", 0, ["+", "-"] * (len(table) // 2)
     (folder / "sample" / "bf.yaml").write_text("model: ProCapNet\n")
+    save(PromoterNet(n_filters=[4, 4, 4]), folder / "sample" / "prom")
     few = table.head(4)
     few.to_csv(folder / "sample" / "few.bed", sep="\t", header=False, index=False)
     return folder / "sample"
@@ -182,10 +188,33 @@ def test_the_other_two_networks(run, sample: Path) -> None:
     ]
 
 
-# --- uses ---------------------------------------------------------------------------------------
+def test_tracks_are_those_of_the_genome_whatever_the_gene(run, sample: Path) -> None:
+    """Of genes on the - strand too, in tables and in bigWigs."""
+    names = describe("tracks")["config"]["tracks"]
+    assert run("predict", "tracks", *USE, "sums.tsv").code == 0
+    table = pd.read_csv("sums.tsv", sep="\t")
+    assert table["strand"].tolist() == ["+", "-", "+", "-"]
+    for name in names:
+        with pyBigWig.open(f"t.{name}.bw") as file:
+            for _, row in table.iterrows():
+                values = file.values(row["chrom"], row["start"] + 325, row["end"] - 325)
+                assert np.nansum(values) == pytest.approx(row[f"counts_{name}"], rel=1e-3)
+    assert run("ism", "tracks", *USE, "all.bw").code == 0
+    assert run("ism", "tracks", *USE, "one.bw", "--func", "CAGE+").code == 0
+    assert (sample / "one.bw").read_bytes() == (sample / "all.CAGE+.bw").read_bytes()
+    said = run("attribute", "tracks", *USE, "why.bw", "--shuffles", "1")
+    assert 'wanted --func "PRO-cap+" or' in said.err
+    said = run("attribute", "tracks", *USE, "why.bw", "--shuffles", "1", "--func", "CAGE+")
+    assert said.code == 0, said.err
+    model, row = SimpleNet.from_pretrained("tracks"), table.iloc[1]  # on the - strand
+    x = one_hot_codes(sequences("genome.fa", table.iloc[1:2]))
+    own = attribute(model, x, total("CAGE-"), seed=1, n_shuffles=1).contributions[0].sum(0)
+    with pyBigWig.open("why.bw") as file:
+        found = file.values(row["chrom"], int(row["start"]), int(row["end"]))
+    np.testing.assert_allclose(found[::-1], own, atol=1e-5)
 
-GENOME = ["--fasta", "genome.fa", "--out"]
-USE = ["--loci", "few.bed", *GENOME]
+
+# --- uses ---------------------------------------------------------------------------------------
 
 
 def test_predictions_as_bigwig_and_as_table(run, sample: Path) -> None:
@@ -301,8 +330,14 @@ def test_doctor(run) -> None:
         (["train", "x", "--model", "ProCapNet"], 1, "ProCapNet needs fasta"),
         (["train", "x", "--model", "SimpleNet"], 1, "SimpleNet needs data"),
         (["train", "x", "--recipe", "bf.yaml", "--precision", "bf8"], 1, "'bf8' is invalid"),
-        (["train", "x", "--recipe", "bf.yaml", "--epochs", "0"], 1, "epochs = 0; wanted 1 or more"),
+        (
+            ["train", "x", "--recipe", "bf.yaml", "--epochs", "0"],
+            1,
+            "epochs = 0; wanted more than 0",
+        ),
         (["train", "x", "--recipe", "bf.yaml", "--devices", "0"], 1, "devices is 0"),
+        (["train", "x", "--model", "SimpleNet", "--plus", "a"], 1, "SimpleNet does not take"),
+        (["variants", "prom", "variants.vcf", *GENOME, "x.tsv"], 1, "a VCF says nothing of genes"),
         (["train", "x", "--epoch", "3"], 2, "No such option: --epoch"),
         (["train", "x", "--set", "n=1", "--model", "SimpleNet", "--data", "no"], 1, "about.json"),
         (["motifs", "scan", "peaks.bed", "--fasta", "genome.fa", "--out", "x.tsv"], 1, "MOTIF"),
@@ -374,7 +409,35 @@ def test_an_n_is_said_before_the_work_begins(run, sample: Path) -> None:
     words = ["--loci", "edge.bed", *GENOME, "edge.bw", "--func", "count"]
     said = run("attribute", "mine", *words)
     assert said.code == 1
-    assert re.match(r"Error: The sequence of locus 4, at chr8:-\d+, has N", said.err)
+    assert re.search(r"Error: The sequence of locus 4, at chr8:-\d+, has N", said.err)
+
+
+def test_windows_of_n_are_warned_of(run, sample: Path) -> None:
+    (sample / "start.bed").write_text("chr8\t0\t9\tp\t0\t+\nchr8\t9000\t9009\tp\t0\t+\n")
+    said = run("predict", "mine", "--loci", "start.bed", *GENOME, "start.tsv")
+    assert said.err.startswith("Warning: 1 of 2 windows have more than 10% N")
+    assert pd.read_csv("start.tsv", sep="\t")["share_n"].round(1).tolist() == [0.5, 0]
+
+
+def test_a_full_disk_is_said(run, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    before = set(sample.iterdir())
+    for words in (["ism", "mine", *USE, "full.npy"], ["predict", "mine", *USE, "full.bw"]):
+        said = run(*words)
+        assert said.code == 1
+        assert "has no room for 0 MB (No space left on device); free some space" in said.err
+    assert set(sample.iterdir()) == before
+
+
+def test_two_trainings_of_one_name(run, sample: Path) -> None:
+    recipe = json.loads((sample / "mine.json").read_text())["recipe"]
+    (sample / "again.yaml").write_text(json.dumps(recipe))
+    with locked(sample / "again"):
+        said = run("train", "again", "--recipe", "again.yaml")
+    assert (said.code, "Another writer is at work in again" in said.err) == (1, True)
 
 
 def test_published_weights_come_from_the_data_folder(run, sample: Path, monkeypatch) -> None:

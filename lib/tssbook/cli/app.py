@@ -44,7 +44,9 @@ Loci = Annotated[
 Model = Annotated[str, typer.Argument(help="Checkpoint: a path, a shipped name, owner/name.")]
 Func = Annotated[
     str | None,
-    typer.Option(help="What is asked: count, profile, strands, totals, output, or a track's name."),
+    typer.Option(
+        help="What is asked: count, strands, totals, output, profile, or a track of the genome."
+    ),
 ]
 Batch = Annotated[int, typer.Option(help="Sequences at a time.")]
 
@@ -128,7 +130,9 @@ def simulate(
 
 # --- training -----------------------------------------------------------------------------------
 
-Bigwigs = Annotated[list[str], typer.Option(help="bigWig of a strand; again for more tracks.")]
+Bigwigs = Annotated[
+    list[str], typer.Option(help="bigWig of a strand, FILE or NAME=FILE; again for more.")
+]
 
 
 @app.command()
@@ -136,8 +140,9 @@ def build(
     folder: Annotated[Path, typer.Argument(help="Where to put the data set; it can be resumed.")],
     fasta: Genome,
     loci: Loci,
-    plus: Bigwigs,
-    minus: Bigwigs,
+    plus: Bigwigs = [],  # noqa: B006  typer makes a new list
+    minus: Bigwigs = [],  # noqa: B006
+    unstranded: Annotated[str | None, typer.Option(help="bigWig of no strand, one.")] = None,
     length: Annotated[int, typer.Option(help="Bases of each window.")] = 4650,
     as_json: Json = False,
 ) -> None:
@@ -149,7 +154,7 @@ def build(
     from tssbook.data import build_tracks
 
     store = build_tracks(
-        folder, fasta, track_files(plus, minus), read_loci(loci),
+        folder, fasta, track_files(plus, minus, unstranded), read_loci(loci),
         length=length, progress=shows_progress(),
     )  # fmt: skip
     shapes = {name: list(array.shape) for name, array in store.arrays.items()}

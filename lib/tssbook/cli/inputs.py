@@ -34,34 +34,62 @@ def read_loci(path: str | Path) -> pd.DataFrame:
     return read_bed(path) if name.endswith((".bed", ".narrowpeak")) else read_tss(path)
 
 
-def track_files(plus: Sequence[str], minus: Sequence[str]) -> dict[str, str]:
-    """Name the files of both strands, given in the same order, after what their names share.
+def track_files(
+    plus: Sequence[str], minus: Sequence[str], unstranded: str | None = None
+) -> dict[str, str]:
+    """Name the files of both strands, given in the same order.
+
+    Parameters
+    ----------
+    plus, minus
+        Files, or ``NAME=FILE``. A pair without a name is called after what its files share before
+        a point, line or dash.
+    unstranded
+        A file of no strand, or ``NAME=FILE``.
 
     Returns
     -------
     dict of str to str
-        ``{"PRO-cap+": "PRO-cap_plus.bw", "PRO-cap-": "PRO-cap_minus.bw"}``; ``track 0+`` and so
-        on where names share nothing before a point, line or dash.
+        ``{"PRO-cap+": "PRO-cap_plus.bw", "PRO-cap-": "PRO-cap_minus.bw"}``.
 
     Raises
     ------
     ValueError
-        There are more of one strand.
+        There are more of one strand, or of several pairs one has no name.
     """
     if len(plus) != len(minus):
         raise ValueError(
             f"There are {len(plus)} files of the + strand and {len(minus)} of the - strand; wanted "
             "as many, in the same order."
         )
-    named = {}
-    for number, pair in enumerate(zip(plus, minus, strict=True)):
-        letters = zip(*(Path(path).name for path in pair), strict=False)
-        shared = "".join(a for a, _ in takewhile(lambda two: two[0] == two[1], letters))
-        name = shared.rstrip("._- ")
-        if not name or name == shared or f"{name}+" in named:  # such as ENCFF123ABC.bw
-            name = f"track {number}"
-        named |= dict(zip((f"{name}+", f"{name}-"), pair, strict=True))
-    return named
+    found = {}
+    for pair in zip(plus, minus, strict=True):
+        names, paths = zip(*map(_named, pair), strict=True)
+        name = names[0] if any(names) else _shared(paths)
+        if len(set(names)) > 1 or (name is None and len(plus) > 1) or f"{name}+" in found:
+            raise ValueError(
+                f"{pair[0]} and {pair[1]} are taken for the two strands of one track, and their "
+                "names do not say so; wanted the strands in the same order, or NAME=FILE with the "
+                "same name for both."
+            )
+        found |= dict(zip((f"{name or 'reads'}+", f"{name or 'reads'}-"), paths, strict=True))
+    if unstranded is not None:
+        name, path = _named(unstranded)
+        found[name or Path(path).name.partition(".")[0]] = path
+    return found
+
+
+def _named(text: str) -> tuple[str | None, str]:
+    """Part ``NAME=FILE``; a file's own name may hold a ``=``."""
+    name, equals, path = text.partition("=")
+    return (name, path) if equals and not Path(text).exists() else (None, text)
+
+
+def _shared(paths: Sequence[str]) -> str | None:
+    letters = zip(*(Path(path).name for path in paths), strict=False)
+    shared = "".join(a for a, _ in takewhile(lambda two: two[0] == two[1], letters))
+    name = shared.rstrip("._- ")
+    return name if name and name != shared else None  # ENCFF1 and ENCFF2 share nothing
 
 
 def load_model(name: str) -> nn.Module:

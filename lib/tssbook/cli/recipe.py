@@ -27,6 +27,22 @@ CHAPTERS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+_FILES = {
+    "PromoterNet": ("fasta", "loci", "expression"),
+    "SimpleNet": ("data",),
+    "ProCapNet": (
+        "fasta", "loci", "plus", "minus", "background", "mappability", "count_weight"
+    ),
+}  # fmt: skip
+_ALL = (
+    "settings", "length", "valid", "test", "epochs", "batch_size", "learning_rate", "weight_decay",
+    "clip_norm", "patience", "seed", "licence",
+)  # fmt: skip
+# Keys whose values must be above 0, or may be 0.
+_POSITIVE = ("epochs", "batch_size", "length", "patience", "learning_rate", "clip_norm")
+_NOT_NEGATIVE = ("weight_decay", "count_weight", "seed")
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A training.
@@ -83,8 +99,9 @@ class Recipe:
     licence: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what was chosen, as YAML and JSON hold it."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, [], {})}
+        """Return all that counts for the model, as YAML and JSON hold it."""
+        used = {"model", *_ALL, *_FILES[self.model]}
+        return {name: value for name, value in asdict(self).items() if name in used}
 
 
 def read_recipe(path: Path | None, flags: Mapping[str, Any]) -> Recipe:
@@ -106,10 +123,13 @@ def read_recipe(path: Path | None, flags: Mapping[str, Any]) -> Recipe:
         the model unknown.
     """
     given = {} if path is None else _read(path)
-    given |= {name: value for name, value in flags.items() if value not in (None, [], {})}
+    said = {name: value for name, value in flags.items() if value not in (None, [], {})}
+    if isinstance(given.get("settings"), dict):
+        said["settings"] = given["settings"] | said.get("settings", {})
+    given |= said
     where = "The command line" if path is None else str(path)
     known = {part.name for part in fields(Recipe)}
-    for name in given:
+    for name in map(str, given):
         if name not in known:
             close = get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"the keys are {_listed(known)}."
@@ -121,9 +141,17 @@ def read_recipe(path: Path | None, flags: Mapping[str, Any]) -> Recipe:
     kinds = get_type_hints(Recipe)
     checked = {name: _checked(value, name, kinds[name], where) for name, value in given.items()}
     recipe = Recipe(**(CHAPTERS[checked["model"]] | checked))
-    for name in ("epochs", "batch_size", "length"):
-        if (value := getattr(recipe, name)) is not None and value < 1:
-            raise ValueError(f"{where} has {name} = {value}; wanted 1 or more.")
+    for name in (*_POSITIVE, *_NOT_NEGATIVE):
+        value = getattr(recipe, name)
+        if value is not None and (value < 0 or (value == 0 and name in _POSITIVE)):
+            wanted = "0 or more" if name in _NOT_NEGATIVE else "more than 0"
+            raise ValueError(f"{where} has {name} = {value}; wanted {wanted}.")
+    for name in checked:
+        if name not in ("model", *_ALL, *_FILES[recipe.model]):
+            raise ValueError(
+                f"{where} has {name}, which {recipe.model} does not take; wanted "
+                f"{', '.join(_FILES[recipe.model])}."
+            )
     return recipe
 
 
@@ -147,11 +175,21 @@ def settings(given: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+class _Once(yaml.SafeLoader):
+    """Refuses a key that is there twice, of which YAML would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise yaml.YAMLError(f"the key {twice[0]!r} is there twice")
+        return super().construct_mapping(node, deep)
+
+
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}; wanted a recipe in YAML.")
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.load(path.read_text(encoding="utf-8"), _Once)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no YAML ({' '.join(str(error).split())}).") from error
     if not isinstance(found, dict):
@@ -162,7 +200,9 @@ def _read(path: Path) -> dict[str, Any]:
 def _checked(value: Any, name: str, kind: Any, where: str) -> Any:
     """Return a value in the kind of its key; refuse another."""
     if kind == list[str]:
-        value = [value] if isinstance(value, str) else value
+        value = value if isinstance(value, list) else [value]
+        # A chromosome may be called 10, which YAML takes for a number.
+        value = [str(part) if type(part) is int else part for part in value]
         if isinstance(value, list) and all(isinstance(part, str) for part in value):
             return value
         raise ValueError(f"{where} has {name} = {value!r}; wanted a list of texts.")

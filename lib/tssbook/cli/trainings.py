@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,11 +22,14 @@ from tssbook.data import (
     OUTPUT,
     Fasta,
     Split,
+    Store,
     load_promoters,
     open_store,
     read_peaks,
     split_by_chromosome,
 )
+from tssbook.data.store import locked
+from tssbook.files import remove
 from tssbook.metrics import bootstrap_interval, pearson_r
 from tssbook.models import procapnet, promoter, puffin, save
 from tssbook.sequence import one_hot_codes, require_positive
@@ -156,9 +160,35 @@ def train(
         Ctrl-C; the state is there.
     """
     out = out.with_suffix("") if out.suffix in (".safetensors", ".json") else out
-    require_new(out.with_name(f"{out.name}.safetensors"), force)
+    for suffix in (".safetensors", ".json"):
+        require_new(out.with_name(out.name + suffix), force)
     state, fabric = out.with_name(f"{out.name}.state"), machines.fabric()
     device = machines.device if fabric is None else None
+    first = fabric is None or fabric.is_global_zero
+    with _alone(out) if first else nullcontext():
+        return _trained(recipe, out, state, machines, fabric, device, progress)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep others from training into the same files meanwhile."""
+    lock = locked(out)
+    try:
+        yield
+    finally:
+        lock.release()
+        remove([Path(lock.lock_file)])
+
+
+def _trained(
+    recipe: Recipe,
+    out: Path,
+    state: Path,
+    machines: Machines,
+    fabric: Any | None,
+    device: str | None,
+    progress: bool,
+) -> dict[str, Any]:
     prepared = prepare(recipe)
     optimizer = torch.optim.AdamW(
         prepared.model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -171,10 +201,8 @@ def train(
         accumulate=machines.accumulate, fabric=fabric,
     )  # fmt: skip
     if history.attrs["stopped"] == "interrupted":
-        raise Interrupted(
-            f"Interrupted after {len(history)} of {recipe.epochs} epochs; the same command goes on "
-            f"from {state}."
-        )
+        kept = f"the same command goes on from {state}" if len(history) else "nothing is kept"
+        raise Interrupted(f"Interrupted after {len(history)} of {recipe.epochs} epochs; {kept}.")
     if fabric is not None and not fabric.is_global_zero:
         return {}
     numbers = prepared.test(machines.device)
@@ -210,7 +238,7 @@ def _network(recipe: Recipe, **settings: Any) -> nn.Module:
     torch.manual_seed(recipe.seed)
     try:
         return kind(**(settings | recipe.settings))
-    except TypeError as error:  # Python names the argument
+    except (TypeError, ValueError, RuntimeError) as error:  # Python or PyTorch name what is wrong
         raise ValueError(f"The settings of {recipe.model} are not right: {error}.") from error
 
 
@@ -260,10 +288,19 @@ def _logarithms(_: torch.Generator, x: Tensor, reads: Tensor) -> tuple[Tensor, T
     return x, torch.log10(1 + reads)
 
 
+def _opened(path: Path) -> Store:
+    """Open a data set of `build`, or one of `tssbook.scale`, which is read into memory."""
+    if (path / "zarr.json").is_file():
+        from tssbook import scale
+
+        return scale.open_store(path)
+    return open_store(path)
+
+
 def _tracks(recipe: Recipe) -> Prepared:
     require_files(recipe, "data")
-    store = open_store(recipe.data)
-    codes, tracks = store.arrays["sequences"], store.arrays["tracks"]
+    store = _opened(Path(recipe.data))
+    codes, tracks = (np.asanyarray(store.arrays[name]) for name in ("sequences", "tracks"))
     split = _split(recipe, store.tables["loci"]["chrom"])
     names = store.tables["tracks"]["track"].tolist()
     model = _network(recipe, tracks=names)
@@ -283,7 +320,7 @@ def _tracks(recipe: Recipe) -> Prepared:
         ])  # fmt: skip
         measured = torch.from_numpy(tracks[split.test].astype(np.float32))[..., inner]
         usual = torch.from_numpy(tracks[split.train].mean(0, dtype=np.float64))[..., inner]
-        return _of_profiles(found, measured, usual)
+        return _of_profiles(found, measured, usual, names)
 
     about = {"task": f"tracks {', '.join(names)}", "n": _counted(split), "tracks": names}
     about["assembly"] = store.made_from.get("assembly")
@@ -330,22 +367,36 @@ def _peaks(recipe: Recipe) -> Prepared:
 # --- numbers ------------------------------------------------------------------------------------
 
 
-def _of_profiles(found: Tensor, measured: Tensor, usual: Tensor) -> dict[str, Any]:
+def _of_profiles(
+    found: Tensor, measured: Tensor, usual: Tensor, names: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Compare profiles ``(N, T, L)`` base by base, and the logarithms of their sums.
 
     ``usual``, ``(T, L)``, is the mean of the training loci: what one would say without a model.
+    With names of tracks each track is compared by itself, and the mean of them is given too:
+    tracks of different depth side by side would look alike whatever is predicted. Without names
+    both strands together are one profile.
     """
-    flat = measured.flatten(1)
-    r = pearson_r(found.flatten(1), flat)
-    mean = pearson_r(usual.to(flat).expand_as(measured).flatten(1), flat)
-    counted = ~r.isnan()
-    totals = [part.sum((1, 2)).clamp(min=0).log1p() for part in (found, measured)]
-    return {
-        "r of profiles": _interval(_first_mean, r[counted], r[counted]),
-        "r of the mean profile": _interval(_first_mean, mean[counted], mean[counted]),
-        "r of log counts": _interval(pearson_r, *totals),
-        "loci without reads": int((~counted).sum()),
+    usual = usual.to(measured).expand_as(measured)
+    if names is None:
+        found, measured, usual = (part.flatten(1)[:, None] for part in (found, measured, usual))
+    r, mean = (pearson_r(part, measured) for part in (found, usual))  # (N, T)
+    result = {
+        "r of profiles": _mean_interval(r.nanmean(1)),
+        "r of the mean profile": _mean_interval(mean.nanmean(1)),
     }
+    if names is not None:
+        result |= {f"r of {name}": _mean_interval(r[:, t]) for t, name in enumerate(names)}
+    totals = [part.sum((1, 2)).clamp(min=0).log1p() for part in (found, measured)]
+    result["r of log counts"] = _interval(pearson_r, *totals)
+    result["loci without reads"] = int((measured.sum((1, 2)) == 0).sum())
+    return result
+
+
+def _mean_interval(values: Tensor) -> dict[str, float | None]:
+    """Return a mean over loci, but for those where a correlation is not defined."""
+    values = values[~values.isnan()]
+    return _interval(_first_mean, values, values)
 
 
 def _first_mean(values: Tensor, _: Tensor) -> Tensor:

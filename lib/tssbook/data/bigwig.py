@@ -45,6 +45,9 @@ class BigWigs:
     paths : list of Path
     names : list of str
         Of the tracks; of a list of files what they are called, without ``.bw`` or ``.bigWig``.
+    in_mirror_order : bool
+        Whether tracks can be turned to the other strand: not a list of an odd number of files, in
+        which nobody says that the middle one has no strand.
     lengths : list of dict of str to int
         Per file its chromosomes and their lengths.
 
@@ -71,6 +74,7 @@ class BigWigs:
         for path in self.paths:
             if not path.is_file():
                 raise FileNotFoundError(f"There is no file {path}; wanted a bigWig file.")
+        self.in_mirror_order = named is not None or len(paths) % 2 == 0
         self.names = list(named or (re.sub(_ENDING, "", path.name) for path in self.paths))
         _require_file_order([path.name for path in self.paths])
         if twice := [path for path in self.paths if self.paths.count(path) > 1]:

@@ -28,7 +28,7 @@ from tssbook.data.assembly import (
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.blacklists import Blacklist
 from tssbook.data.fasta import Fasta
-from tssbook.data.tables import Source, read_tss, require
+from tssbook.data.tables import Source, read_tss, require, require_strands
 from tssbook.sequence import reverse_complement_codes
 
 __all__ = [
@@ -162,7 +162,7 @@ def one_length(windows: pd.DataFrame) -> int:
     ValueError
         There are several lengths, or a window has no base.
     """
-    require(windows, ["chrom", "start", "end", "strand"])
+    require_strands(windows)
     lengths = (windows["end"] - windows["start"]).unique()
     if len(lengths) != 1 or lengths[0] < 1:
         raise ValueError(
@@ -280,10 +280,11 @@ def locus_windows(
         raise ValueError("The table of loci has no rows; wanted one or more start sites.")
     around, lost = on_genome(fasta, around)
     bigwigs.require({c: fasta.length(c) for c in around["chrom"].unique()}, fasta.path)
-    if len(bigwigs) % 2 and (around["strand"] == "-").any():
+    if not bigwigs.in_mirror_order and (around["strand"] == "-").any():
         raise ValueError(
             f"There are {len(bigwigs)} bigWigs, and loci on the - strand, whose tracks are flipped;"
-            " wanted an even number: the + strand's, then the - strand's in the opposite order."
+            " wanted an even number: the + strand's, then the - strand's in the opposite order; or "
+            'names, where one without a sign has no strand: {"ATAC": path}.'
         )
     blacklisted = np.zeros(len(around), dtype=np.int64)
     for blacklist in blacklists:

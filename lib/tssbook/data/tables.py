@@ -31,6 +31,7 @@ __all__ = [
     "read_table",
     "read_tss",
     "require",
+    "require_strands",
 ]
 
 Source: TypeAlias = pd.DataFrame | str | Path
@@ -182,6 +183,26 @@ def require(table: pd.DataFrame, columns: Sequence[str], source: Source | None =
         )
     if twice := [name for name in columns if list(table).count(name) > 1]:
         raise ValueError(f"{_name(source)} has the column {twice[0]!r} twice; wanted it once.")
+
+
+def require_strands(windows: pd.DataFrame, source: Source | None = None) -> None:
+    """Refuse windows whose strand is neither + nor -, or whose positions are no whole numbers.
+
+    Raises
+    ------
+    ValueError
+        The message names the row.
+    """
+    require(windows, ["chrom", "start", "end", "strand"], source)
+    table = windows.reset_index(drop=True)
+    wrong = ~table["strand"].isin(["+", "-"])
+    _refuse(wrong, table, ["strand"], "'+' or '-'", table)
+    for column in ("start", "end"):
+        if table[column].dtype.kind not in "iu":
+            raise ValueError(
+                f"The column {column!r} of the windows is {table[column].dtype}; wanted whole "
+                "numbers."
+            )
 
 
 def other_name(chrom: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tssbook.data.tables import known, require
+from tssbook.data.tables import known, require_strands
 from tssbook.files import write_whole, written_whole
 
 __all__ = ["write_bigwigs", "write_table"]
@@ -43,12 +43,18 @@ def write_table(path: str | Path, table: pd.DataFrame) -> Path:
         content = table.to_csv(sep="\t", index=False).encode()
     else:
         try:
-            import pyarrow  # noqa: F401  pandas says it in ten lines
+            import pyarrow
         except ModuleNotFoundError:
             raise ModuleNotFoundError(
                 'Parquet needs the package pyarrow: pip install "tssbook[scale]", or write .tsv.'
             ) from None
-        content = table.to_parquet(index=False)
+        try:
+            content = table.to_parquet(index=False)
+        except pyarrow.ArrowException as error:
+            raise ValueError(
+                f"Parquet cannot hold the table ({' '.join(str(error).split())}); wanted one type "
+                "in each column."
+            ) from error
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent}; wanted one to write into.")
     write_whole({path: content})
@@ -186,7 +192,9 @@ def _inside(
 def _require_fit(
     paths: Sequence[Path], tracks: np.ndarray, loci: pd.DataFrame, lengths: Mapping[str, int]
 ) -> None:
-    require(loci, ["chrom", "start", "end", "strand"])
+    require_strands(loci)
+    if len(set(paths)) != len(paths):
+        raise ValueError(f"{max(paths, key=paths.count)} is listed twice; wanted a file a track.")
     if len(tracks.shape) != 3 or tracks.shape[:2] != (len(loci), len(paths)) or 0 in tracks.shape:
         raise ValueError(
             f"The tracks are {tracks.shape} for {len(loci)} loci and {len(paths)} files; wanted "

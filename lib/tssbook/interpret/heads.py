@@ -176,7 +176,10 @@ def asked(model: nn.Module, func: Func | str | None, x: Tensor | None = None) ->
     if func == "profile" and x is not None:
         return ProfileHead(model, x)
     names = sorted([*NAMED, "profile"] if x is not None else NAMED)
-    wanted = f"wanted a function (model, x) -> (N,) or (N, K), or one of {', '.join(names)}"
+    wanted = (
+        f"wanted a function (model, x) -> (N,) or (N, K), such as total({func!r}) of a track, or "
+        f"one of {', '.join(names)}"
+    )
     if isinstance(func, str) and func not in NAMED:
         raise ValueError(f"func is {func!r}; {wanted}.")
     if not (func is None or isinstance(func, str) or callable(func)):

@@ -2,12 +2,14 @@
 
 The scores, their p-values and the search are those of FIMO (Grant, Bailey and Noble 2011), as in
 the package memelite: the chance that a random word, each base with one quarter, matches as well.
-It is not corrected for how many words are looked at: among a million positions a hundred matches
-with p below 1e-4 are expected by chance, on each strand.
+Scores are binned for that, so a p-value near the best word of a short motif may be up to four times
+too large. It is not corrected for how many words are looked at: among a million positions a hundred
+matches with p below 1e-4 are expected by chance, on each strand.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -51,6 +53,11 @@ def scan_motifs(
     ------
     ValueError
         There is no motif, a matrix is none of frequencies, or ``p`` is no number between 0 and 1.
+
+    Warns
+    -----
+    UserWarning
+        A motif is too short for the p-value: it matches nowhere.
     """
     require_sequences(x)
     return _scanned(_checked(motifs, p), x.cpu().numpy().astype(np.int8), p, both_strands)
@@ -86,6 +93,8 @@ def scan_genome(
         As `scan_motifs`; or the genome has no such chromosome.
     """
     fasta, matrices, tables = Fasta.of(fasta), _checked(motifs, p), []
+    if isinstance(chroms, str) or (chroms is not None and not len(chroms)):
+        raise ValueError(f"chroms is {chroms!r}; wanted a list of names, or None for all.")
     overlap = max(matrix.shape[1] for matrix in matrices.values()) - 1
     for chrom in fasta.lengths if chroms is None else chroms:
         for first in range(0, fasta.length(chrom), _AT_A_TIME):
@@ -99,11 +108,18 @@ def scan_genome(
 
 
 def _checked(motifs: Mapping[str, Tensor], p: float) -> dict[str, np.ndarray]:
-    if not motifs:
+    if not isinstance(motifs, Mapping) or not motifs:
         raise ValueError("There are no motifs; wanted one or more, by name.")
-    if not 0 < p < 1:
-        raise ValueError(f"p is {p}; wanted a number between 0 and 1.")
-    return {name: checked_frequencies(freqs, name) for name, freqs in motifs.items()}
+    if not isinstance(p, int | float) or not 0 < p < 1:
+        raise ValueError(f"p is {p!r}; wanted a number between 0 and 1.")
+    matrices = {name: checked_frequencies(freqs, name) for name, freqs in motifs.items()}
+    if short := [name for name, matrix in matrices.items() if 4.0 ** -matrix.shape[1] > p]:
+        warnings.warn(
+            f"{', '.join(short[:5])}: so short that not even the best word has p = {p:g}; wanted a "
+            "larger p for these.",
+            stacklevel=3,
+        )
+    return matrices
 
 
 def _scanned(

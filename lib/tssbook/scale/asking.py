@@ -172,8 +172,14 @@ def _loci(source: Path, loci: pd.DataFrame | None) -> tuple[pd.DataFrame, Any]:
     fasta = Fasta(source)
     if loci is None:
         raise ValueError(f"{source} is a genome, and no loci are given; wanted their windows.")
-    one_length(loci)
-    padding(fasta, loci)  # refuses chromosomes that the genome does not have
+    length = one_length(loci)
+    if (outside := padding(fasta, loci) >= length).any():
+        row = loci.iloc[int(outside.argmax())]
+        raise ValueError(
+            f"{outside.sum()} of {len(loci)} windows lie wholly outside their chromosomes, the "
+            f"first is {row['chrom']}:{row['start']:,}-{row['end']:,}; wanted windows of "
+            f"{source.name}."
+        )
     return loci.reset_index(drop=True), fasta.about
 
 

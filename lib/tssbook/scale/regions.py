@@ -131,11 +131,25 @@ def open_arrays(path: Path) -> Store:
     """Open a store whether it is finished or not."""
     about = _about(path)
     tables = {
-        name: pd.DataFrame({c: zarr.open_array(path / "tables" / name / c)[:] for c in columns})
+        name: pd.DataFrame({column: _column(path / "tables" / name / column) for column in columns})
         for name, columns in about["tables"].items()
     }
     arrays = {name: Rows(path, name) for name in about["arrays"]}
     return Store(arrays, tables, about["made_from"])
+
+
+def _column(path: Path) -> np.ndarray:
+    """Read a column of a table."""
+    try:
+        array = zarr.open_array(path, mode="r")
+        if len(array) and not (path / _chunk(0, 1)).is_file():
+            raise ValueError("it has no values")
+        return array[:]
+    except (ValueError, KeyError, FileNotFoundError) as error:
+        raise ValueError(
+            f"{path} was deleted, cut or damaged ({str(error).partition('.')[0]}): delete the "
+            "store and make it again."
+        ) from error
 
 
 def create(
