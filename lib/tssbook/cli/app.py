@@ -350,7 +350,7 @@ def scan(
     from tssbook.motifs import read_meme
 
     require_output(out, (".tsv", ".parquet"), force=force)
-    table = scan_genome(read_meme(meme), fasta, chroms=chrom, p=p)
+    table = scan_genome(read_meme(meme), fasta, chroms=chrom, p=p, progress=shows_progress())
     report({"table": write_table(out, table), "matches": len(table)}, as_json)
 
 

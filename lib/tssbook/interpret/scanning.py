@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from torch import Tensor
+from tqdm import tqdm
 
 from tssbook.data.fasta import Fasta
 from tssbook.motifs import checked_frequencies
@@ -69,6 +70,7 @@ def scan_genome(
     *,
     chroms: Sequence[str] | None = None,
     p: float = 1e-5,
+    progress: bool = False,
 ) -> pd.DataFrame:
     """Find the matches of motifs along a genome, on both strands.
 
@@ -80,6 +82,8 @@ def scan_genome(
         The genome.
     chroms
         Which chromosomes; None takes all.
+    progress
+        Show a progress bar.
 
     Returns
     -------
@@ -96,7 +100,8 @@ def scan_genome(
     if isinstance(chroms, str) or (chroms is not None and not len(chroms)):
         raise ValueError(f"chroms is {chroms!r}; wanted a list of names, or None for all.")
     overlap = max(matrix.shape[1] for matrix in matrices.values()) - 1
-    for chrom in fasta.lengths if chroms is None else chroms:
+    chroms = list(fasta.lengths) if chroms is None else chroms
+    for chrom in tqdm(chroms, disable=not progress, unit="chromosome"):
         for first in range(0, fasta.length(chrom), _AT_A_TIME):
             length = min(_AT_A_TIME + overlap, fasta.length(chrom) - first)
             x = one_hot_codes(fasta.codes([chrom], [first], length)).numpy()
