@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch_fftconv import FFTConv1d
 
 from tssbook.interpret import Totals, ism
-from tssbook.models.puffin import Puffin, SimpleNet
+from tssbook.models.puffin import MARGIN, Puffin, SimpleNet
 
 LENGTH, ROUNDS = 4650, 3
 TOTALS = "SimpleNet, ten totals: mutagenesis"
@@ -50,6 +50,18 @@ class Source(nn.Module):
         )
         motifs, initiators = motifs.sigmoid() * motifs, initiators.sigmoid() * initiators
         return F.softplus(self.deconv(motifs) + self.deconv_inr(initiators))
+
+
+class Summed(nn.Module):
+    """Totals without what `Totals` adds for DeepLIFT, which tangermeme cannot trace."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, 4, L)`` to totals ``(N, 10)``."""
+        return self.model(x)[..., MARGIN:-MARGIN].sum(-1)
 
 
 def changes_at(x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,7 +107,7 @@ def ways(model: SimpleNet, x: Tensor) -> dict[str, tuple[Callable[[], object], f
     found: dict[str, tuple[Callable[[], object], float]] = {
         "ours, totals": (lambda: ism(Totals(model), x, device="cpu"), 1),
     }
-    networks = {"source": Totals(Source(model)).eval(), "SimpleNet": Totals(model)}
+    networks = {"source": Summed(Source(model)).eval(), "SimpleNet": Summed(model).eval()}
     for network, wrapped in networks.items():
         for batch in BATCH_SIZES:
             # A position has three changes: so many positions make whole batches.

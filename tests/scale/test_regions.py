@@ -167,3 +167,14 @@ def test_rows_that_do_not_fit(tmp_path, part):
     assert "wanted float32 (64, 2)" in refusal(
         lambda: write(tmp_path / "a.zarr", 64, {"values": part})
     )
+
+
+def test_a_table_that_lost_its_values_is_refused(tmp_path):
+    path = tmp_path / "a.zarr"
+    fill(path)
+    mark_complete(path)
+    assert open_store(path).tables["loci"]["tss"].tolist() == list(range(N))
+    assert open_store(path).tables["lost"].empty
+    (path / "tables" / "loci" / "tss" / "c.0").unlink()
+    message = refusal(lambda: open_store(path))
+    assert "tss was deleted, cut or damaged (it has no values): delete the store" in message

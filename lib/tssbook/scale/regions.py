@@ -142,7 +142,7 @@ def _column(path: Path) -> np.ndarray:
     """Read a column of a table."""
     try:
         array = zarr.open_array(path, mode="r")
-        if len(array) and not (path / _chunk(0, 1)).is_file():
+        if array.shape[0] and not (path / _chunk(0, 1)).is_file():
             raise ValueError("it has no values")
         return array[:]
     except (ValueError, KeyError, FileNotFoundError) as error:
