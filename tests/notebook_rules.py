@@ -213,7 +213,7 @@ def cells_are_short(nb: NotebookNode, path: Path) -> Iterator[str]:
 def lines_are_narrow(nb: NotebookNode, path: Path) -> Iterator[str]:
     for cell in code_cells(nb):
         for line in cell.source.splitlines():
-            if len(line) > MAX_WIDTH and "tssbook @ git+" not in line:  # an address has its length
+            if len(line) > MAX_WIDTH and " @ git+" not in line:  # an address has its length
                 yield f"cell {cell.id} has a line of {len(line)} characters: {line.strip()!r}"
 
 

@@ -85,10 +85,11 @@ def test_setup_installs_the_tag_of_the_badge(path: Path, monkeypatch: pytest.Mon
     (command,) = recorded(bootstrap(path), monkeypatch)
     badge = BADGE.search(read(path).cells[0].source)
     assert badge
-    book = f"tssbook @ git+https://github.com/{badge['repository']}@{badge['tag']}"
+    book = f" @ git+https://github.com/{badge['repository']}@{badge['tag']}"
+    extra = {"appendix-shell": "[cli]", "appendix-many-machines": "[scale]"}.get(path.stem, "")
     assert command[:4] == [sys.executable, "-m", "pip", "install"]
     assert [part for part in command[4:] if not part.startswith("-")] == [
-        book,
+        f"tssbook{extra}{book}",
         *(f"{name}=={version(name)}" for name in KEPT),
     ]
     described = yaml.safe_load((ROOT / "_quarto.yml").read_text(encoding="utf-8"))

@@ -169,8 +169,12 @@ def test_what_is_refused_before_anything_is_begun(
     assert "no chromosome 'chrQ'" in refused(loci=windows.assign(chrom="chrQ"))
     assert "a shuffle needs to know each base" in refused(
         call=attribute, model=checkpoints[ProCapNet], func="count", seed=0,
-        loci=windows.assign(start=windows["start"] - 10**6, end=windows["end"] - 10**6),
+        loci=windows[:2].assign(start=[-50, 3500], end=[150, 3700]),
     )  # fmt: skip
+    far = windows.assign(start=windows["start"] + 10**6, end=windows["end"] + 10**6)
+    assert "150 of 150 windows lie wholly outside their chromosomes" in refused(loci=far)
+    assert "the strand '.'; wanted '+' or '-'" in refused(loci=windows.assign(strand="."))
+    assert "wanted whole numbers" in refused(loci=windows.assign(start=windows["start"] + 0.5))
     assert "wanted (1,) or (1, K)" in refused(TypeError, call=ism, func=flat)
     assert not out.exists()
 

@@ -207,6 +207,9 @@ def test_chapters_lead_to_the_reference(site: Path, pages: list[Path]) -> None:
     assert len(chapters) == len(list((ROOT / "chapters").glob("*.ipynb")))
     for page in chapters:
         links = tree(page).select("a.tss-api")
+        if page.stem == "appendix-shell":  # which imports nothing
+            assert links == []
+            continue
         assert [link for link in links if link.find_parent("pre")], page.name
         assert [link for link in links if link.code and not link.find_parent("pre")], page.name
         for link in links:

@@ -198,7 +198,8 @@ def require_strands(windows: pd.DataFrame, source: Source | None = None) -> None
     wrong = ~table["strand"].isin(["+", "-"])
     _refuse(wrong, table, ["strand"], "'+' or '-'", table)
     for column in ("start", "end"):
-        if table[column].dtype.kind not in "iu":
+        whole = table[column].map(lambda place: isinstance(place, int | np.integer))
+        if not whole.all():
             raise ValueError(
                 f"The column {column!r} of the windows is {table[column].dtype}; wanted whole "
                 "numbers."

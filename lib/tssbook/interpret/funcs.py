@@ -43,6 +43,7 @@ __all__ = [
     "usual",
 ]
 
+# A function of a model and sequences (N, 4, L) that returns (N,) or (N, K).
 Func: TypeAlias = Callable[[nn.Module, Tensor], Tensor]
 
 # --- functions that are often asked -------------------------------------------------------------
