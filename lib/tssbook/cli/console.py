@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +91,12 @@ def require_output(path: Path, kinds: Sequence[str], *, force: bool) -> None:
     """
     if path.suffix not in kinds:
         raise ValueError(f"--out is {path}; wanted a name that ends in {' or '.join(kinds)}.")
-    if path.suffix == ".parquet" and find_spec("pyarrow") is None:
-        raise ModuleNotFoundError(
-            'Parquet needs the package pyarrow: pip install "tssbook[scale]", or write .tsv.'
-        )
+    if path.suffix == ".parquet":
+        from tssbook.data.writing import (
+            require_table_name,
+        )  # it costs what --help need not wait for
+
+        require_table_name(path)
     if path.suffix == ".bw":
         _require_folder(path)
     else:

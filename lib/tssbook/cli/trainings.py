@@ -162,11 +162,10 @@ def train(
     out = out.with_suffix("") if out.suffix in (".safetensors", ".json") else out
     for suffix in (".safetensors", ".json"):
         require_new(out.with_name(out.name + suffix), force)
-    state, fabric = out.with_name(f"{out.name}.state"), machines.fabric()
-    device = machines.device if fabric is None else None
+    fabric = machines.fabric()
     first = fabric is None or fabric.is_global_zero
     with _alone(out) if first else nullcontext():
-        return _trained(recipe, out, state, machines, fabric, device, progress)
+        return _trained(recipe, out, machines, fabric, progress)
 
 
 @contextmanager
@@ -181,15 +180,10 @@ def _alone(out: Path) -> Iterator[None]:
 
 
 def _trained(
-    recipe: Recipe,
-    out: Path,
-    state: Path,
-    machines: Machines,
-    fabric: Any | None,
-    device: str | None,
-    progress: bool,
+    recipe: Recipe, out: Path, machines: Machines, fabric: Any | None, progress: bool
 ) -> dict[str, Any]:
-    prepared = prepare(recipe)
+    prepared, state = prepare(recipe), out.with_name(f"{out.name}.state")
+    device = machines.device if fabric is None else None
     optimizer = torch.optim.AdamW(
         prepared.model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )

@@ -85,7 +85,7 @@ def predicted(
     if is_table:
         asked = _asked(model, func, counts=True)
         found = torch.cat([
-            _answer(predict(model, windows.x(rows), func=asked.func, **how), asked)
+            _answer(predict(model, windows.x(rows), func=asked.func, **how))
             for rows in windows.parts()
         ])  # fmt: skip
         found = found.reshape(len(found), -1)
@@ -126,11 +126,12 @@ def mutated(
     asked = _asked(windows.model, func)
 
     def effects(x: Tensor) -> Tensor:
-        return _answer(ism(windows.model, x, asked.func, **how), asked)
+        return _answer(ism(windows.model, x, asked.func, **how))
 
     if out.suffix == ".npy":
-        kept = ... if asked.only is None else asked.only
-        return _as_array(windows, lambda x: effects(x)[..., kept], out, force)
+        if asked.only is None:
+            return _as_array(windows, effects, out, force)
+        return _as_array(windows, lambda x: effects(x)[..., asked.only], out, force)
 
     def losses(x: Tensor, _: np.ndarray) -> Tensor:
         found = filters.contributions(effects(x), x)  # (N, L) or (N, L, K)
@@ -347,7 +348,7 @@ def _counts(model: nn.Module, x: Tensor) -> Tensor:
     return puffin.to_counts(model(x))[..., puffin.MARGIN : -puffin.MARGIN].sum(-1)
 
 
-def _answer(found: Tensor | tuple[Tensor, ...], asked: _Asked) -> Tensor:
+def _answer(found: Tensor | tuple[Tensor, ...]) -> Tensor:
     if isinstance(found, tuple):
         raise ValueError("The model has two outputs; wanted --func count or --func strands.")
     return found

@@ -14,7 +14,10 @@ import pandas as pd
 from tssbook.data.tables import known, require_strands
 from tssbook.files import write_whole, written_whole
 
-__all__ = ["write_bigwigs", "write_table"]
+__all__ = ["require_table_name", "write_bigwigs", "write_table"]
+
+_ROWS = 256  # windows that are read at a time
+_PENDING = 16  # lengths of a window that are summed up before they are written
 
 
 def write_table(path: str | Path, table: pd.DataFrame) -> Path:
@@ -37,17 +40,12 @@ def write_table(path: str | Path, table: pd.DataFrame) -> Path:
         The file cannot be written; an older one stays as it is.
     """
     path = Path(path)
-    if path.suffix not in (".tsv", ".parquet"):
-        raise ValueError(f"The table is to be {path}; wanted a name that ends in .tsv or .parquet.")
+    require_table_name(path)
     if path.suffix == ".tsv":
         content = table.to_csv(sep="\t", index=False).encode()
     else:
-        try:
-            import pyarrow
-        except ModuleNotFoundError:
-            raise ModuleNotFoundError(
-                'Parquet needs the package pyarrow: pip install "tssbook[scale]", or write .tsv.'
-            ) from None
+        import pyarrow
+
         try:
             content = table.to_parquet(index=False)
         except pyarrow.ArrowException as error:
@@ -61,8 +59,25 @@ def write_table(path: str | Path, table: pd.DataFrame) -> Path:
     return path
 
 
-_ROWS = 256  # windows that are read at a time
-_PENDING = 16  # lengths of a window that are summed up before they are written
+def require_table_name(path: Path) -> None:
+    """Refuse a name that no table can have, or not here.
+
+    Raises
+    ------
+    ValueError
+        It ends in neither ``.tsv`` nor ``.parquet``.
+    ModuleNotFoundError
+        Parquet needs the extra ``scale``.
+    """
+    if path.suffix not in (".tsv", ".parquet"):
+        raise ValueError(f"The table is to be {path}; wanted a name that ends in .tsv or .parquet.")
+    if path.suffix == ".parquet":
+        try:
+            import pyarrow  # noqa: F401  pandas says it in ten lines
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError(
+                'Parquet needs the package pyarrow: pip install "tssbook[scale]", or write .tsv.'
+            ) from None
 
 
 def write_bigwigs(
