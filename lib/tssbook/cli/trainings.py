@@ -28,8 +28,7 @@ from tssbook.data import (
     read_peaks,
     split_by_chromosome,
 )
-from tssbook.data.store import locked
-from tssbook.files import remove
+from tssbook.data.store import locked, unlock
 from tssbook.metrics import bootstrap_interval, pearson_r
 from tssbook.models import procapnet, promoter, puffin, save
 from tssbook.sequence import one_hot_codes, require_positive
@@ -175,8 +174,7 @@ def _alone(out: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
-        remove([Path(lock.lock_file)])
+        unlock(lock)
 
 
 def _trained(

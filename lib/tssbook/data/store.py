@@ -35,6 +35,7 @@ __all__ = [
     "is_complete",
     "locked",
     "open_store",
+    "unlock",
     "writing",
 ]
 
@@ -217,8 +218,7 @@ class Writer:
 
     def _unlock(self) -> None:
         """Remove the lock as well: for a folder in which nobody may write from now on."""
-        self._lock.release()
-        remove([Path(self._lock.lock_file)])
+        unlock(self._lock)
 
     def _save(self, about: Mapping[str, Any]) -> None:
         text = json.dumps({**about, "checksum": _checksum(about)}, indent=1) + "\n"
@@ -375,6 +375,12 @@ def locked(folder: Path) -> FileLock:
             f"Another writer is at work in {folder}; wanted one at a time: wait until it has "
             "finished, end it, or choose another folder."
         ) from None
+
+
+def unlock(lock: FileLock) -> None:
+    """Let others write where `locked` kept them away, and remove the lock."""
+    lock.release()
+    remove([Path(lock.lock_file)])
 
 
 @contextmanager

@@ -198,8 +198,11 @@ def require_strands(windows: pd.DataFrame, source: Source | None = None) -> None
     wrong = ~table["strand"].isin(["+", "-"])
     _refuse(wrong, table, ["strand"], "'+' or '-'", table)
     for column in ("start", "end"):
-        whole = table[column].map(lambda place: isinstance(place, int | np.integer))
-        if not whole.all():
+        places = table[column]  # of object where the row of a mixed table was taken out
+        is_whole = places.dtype.kind in "iu" or all(
+            isinstance(place, int | np.integer) for place in places
+        )
+        if not is_whole:
             raise ValueError(
                 f"The column {column!r} of the windows is {table[column].dtype}; wanted whole "
                 "numbers."
