@@ -35,9 +35,15 @@ def test_a_genome_is_scanned_across_the_ends_of_stretches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "genome.fa"
-    path.write_text(f">chr1\n{'C' * 26}{WORD}{'C' * 66}\n>chr2\n{OTHER}{'C' * 42}\n")
+    path.write_text(
+        f">chr1\n{'C' * 26}{WORD}{'C' * 30}{WORD}{'C' * 28}\n>chr2\n{OTHER}{'C' * 42}\n"
+    )
     monkeypatch.setattr(scanning, "_AT_A_TIME", 30)  # the word lies over the end of the first
-    wanted = [["chr1", 26, 34, "word", "+"], ["chr2", 0, 8, "word", "-"]]
+    wanted = [
+        ["chr1", 26, 34, "word", "+"],
+        ["chr1", 64, 72, "word", "+"],  # in the third
+        ["chr2", 0, 8, "word", "-"],
+    ]
     found = scan_genome({"word": MOTIFS["word"]}, path, p=1e-4)
     assert found[["chrom", "start", "end", "motif", "strand"]].values.tolist() == wanted
     only = scan_genome({"word": MOTIFS["word"]}, path, chroms=["chr2"], p=1e-4)
