@@ -9,9 +9,11 @@ from tssbook.data.annotation import read_gtf
 from tssbook.data.background import matching_background
 from tssbook.data.bigwig import BigWigs
 from tssbook.data.blacklists import Blacklist, cage_blacklists
+from tssbook.data.budding_yeast import Yeast, yeast
 from tssbook.data.download import ChecksumError, MissingFile, cache_folder, fetch
 from tssbook.data.fasta import Fasta
 from tssbook.data.genome import extract
+from tssbook.data.mappability import unique_words, write_mappability
 from tssbook.data.peaks import JITTER, LENGTH, OUTPUT, Windows, read_peaks
 from tssbook.data.pieces import Pieces
 from tssbook.data.promoters import (
@@ -44,6 +46,7 @@ __all__ = [
     "Split",
     "Store",
     "Windows",
+    "Yeast",
     "build_tracks",
     "cache_folder",
     "cage_blacklists",
@@ -65,6 +68,9 @@ __all__ = [
     "split_at_random",
     "split_by_block",
     "split_by_chromosome",
+    "unique_words",
     "write_bigwigs",
+    "write_mappability",
     "write_table",
+    "yeast",
 ]

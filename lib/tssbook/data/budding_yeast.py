@@ -1,0 +1,304 @@
+"""Budding yeast: one whole genome with measured start sites and expression.
+
+Two assays count the 5' ends of RNA at each base: STRIPE-seq, in rich medium (YPD) and after an
+hour of oxidative stress (diamide), and SLIC-CAGE in rich medium. RNA-seq of the two conditions
+says how much RNA each gene has. Everything is made here from the tables that the studies' authors
+published, and checked.
+
+Sources: genome and genes, SGD R64-1-1 (sacCer3) by way of Ensembl 96; STRIPE-seq and RNA-seq,
+Policastro et al., Genome Research 30, 910 (2020), GEO GSE142524; SLIC-CAGE, Cvetesic et al.,
+Genome Research 28, 1943 (2018), counted again by the authors of STRIPE-seq.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+
+from tssbook.data.annotation import read_gtf
+from tssbook.data.bigwig import BigWigs
+from tssbook.data.download import ChecksumError, cache_folder, fetch, on_this_machine
+from tssbook.data.fasta import Fasta
+from tssbook.data.genome import locus_windows, read_windows
+from tssbook.data.mappability import write_mappability
+from tssbook.files import sha256, write_whole, written_whole
+
+__all__ = ["Yeast", "yeast"]
+
+_VERSION = 1  # goes up when the same sources give other files
+_ROMAN = "I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI".split()  # noqa: SIM905
+_UCSC = {name: f"chr{name}" for name in _ROMAN} | {"Mito": "chrM"}
+_GENOME = "3f6dc437dc48f2dd788ccbabd4b9b80683157ae7bca9f3d4b1a8bfbe6b98185e"  # of sacCer3.fa
+# Each library: its table, and how many reads of the + and of the - strand it has.
+_LIBRARIES = {
+    "stripe-50ng-1": ("YPD_TSSset-1.txt", 186_554, 189_672),
+    "stripe-50ng-2": ("YPD_TSSset-2.txt", 134_017, 136_798),
+    "stripe-50ng-3": ("YPD_TSSset-3.txt", 148_071, 151_309),
+    "stripe-100ng-1": ("YPD_TSSset-4.txt", 200_264, 202_924),
+    "stripe-100ng-2": ("YPD_TSSset-5.txt", 201_784, 204_175),
+    "stripe-100ng-3": ("YPD_TSSset-6.txt", 231_817, 235_925),
+    "diamide-1": ("diamide_TSSset-10.txt", 349_417, 368_927),
+    "diamide-2": ("diamide_TSSset-11.txt", 321_609, 337_948),
+    "diamide-3": ("diamide_TSSset-12.txt", 275_581, 291_750),
+    "slic-1": ("CAGE_TSSset-1.txt", 664_503, 627_264),
+    "slic-2": ("CAGE_TSSset-2.txt", 574_341, 524_122),
+}
+_SUMS = ("stripe-50ng", "stripe-100ng", "stripe", "diamide", "slic")
+_UPSTREAM, _WITHIN = 250, 50  # bases around the start codon in which a gene's start site is sought
+_COUNTS = {f"ypd-{i}": f"RNASEQ00{i}_S288C_untreated_r1" for i in (1, 2, 3)} | {
+    f"diamide-{i}": f"RNASEQ00{i + 6}_S288C_diamide_r2" for i in (1, 2, 3)
+}
+
+
+class Yeast(NamedTuple):
+    """The genome of yeast, and what was measured on it.
+
+    Attributes
+    ----------
+    fasta : Path
+        17 chromosomes, ``chrI`` to ``chrXVI`` and ``chrM``, 12,157,105 bp.
+    mappability : Path
+        A bigWig for `read_peaks`: 1 where reads of 50 bases can be placed, exactly.
+    genes : pandas.DataFrame
+        6,600 protein-coding genes: ``chrom``, ``start``, ``end`` (0-based, half-open, from the
+        first base of the start codon to the last of the stop codon), ``name`` (systematic, such as
+        YFL039C), ``strand``, ``symbol`` (ACT1; else the name), ``atg`` (0-based place of the A),
+        ``shadowed`` (more than half of it lies within a longer gene, on either strand), ``tss``
+        (0-based place of the base with most STRIPE-seq reads in YPD from 250 bp upstream of the
+        ATG to 49 behind it, the one nearer to the gene of equals; -1 where there is no read),
+        ``reads`` (STRIPE-seq reads there, in YPD).
+    expression : pandas.DataFrame
+        ``gene``, reads of six RNA-seq libraries (``ypd-1`` ... ``diamide-3``; perhaps technical
+        replicates), ``exons`` (bp), ``ypd`` and ``diamide``: mean TPM, without chrM.
+    tracks : dict of str to tuple of Path
+        Per library, such as ``"stripe-50ng-1"``, ``"diamide-3"``, ``"slic-2"``, and per sum of
+        them, ``"stripe-50ng"``, ``"stripe-100ng"``, ``"stripe"`` (all six in YPD), ``"diamide"``,
+        ``"slic"``, two bigWigs: 5' ends of reads on the + and on the - strand, raw counts.
+    """
+
+    fasta: Path
+    mappability: Path
+    genes: pd.DataFrame
+    expression: pd.DataFrame
+    tracks: dict[str, tuple[Path, Path]]
+
+    def bigwigs(self, *names: str) -> BigWigs:
+        """Open tracks, both strands of each, in mirror order: ``NAME+`` ... ``NAME-``.
+
+        Raises
+        ------
+        ValueError
+            There is no such track.
+        """
+        for name in names:
+            if name not in self.tracks:
+                raise ValueError(f"There is no track {name!r}: choose of {', '.join(self.tracks)}.")
+        return BigWigs(
+            {f"{n}{sign}": p for n in names for sign, p in zip("+-", self.tracks[n], strict=True)}
+        )
+
+
+def yeast(*, progress: bool = False) -> Yeast:
+    """Get the yeast data set, making it from its sources when it is not there yet.
+
+    27 MB are downloaded, or read where they lie in the mirror folder; what is made (`Yeast`) takes
+    about 35 MB of ``yeast-built`` in the data folder, and half a minute. Later calls compare the
+    checksums of what was made, and make it again where one differs.
+
+    Parameters
+    ----------
+    progress
+        Show progress bars while downloading.
+
+    Raises
+    ------
+    MissingFile
+        A source cannot be had now; the message says which, where to get it and where to put it.
+    ChecksumError
+        A source is not what it should be.
+    """
+    folder = cache_folder() / "yeast-built"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        if not _is_sound(folder):
+            _make(folder, progress)
+    tables = [pd.read_csv(folder / f"{name}.tsv", sep="\t") for name in ("genes", "expression")]
+    tracks = {name: _pair(folder, name) for name in (*_LIBRARIES, *_SUMS)}
+    return Yeast(folder / "sacCer3.fa", folder / "mappability-50.bw", *tables, tracks)
+
+
+def _is_sound(folder: Path) -> bool:
+    about = folder / "about.json"
+    if not about.is_file():
+        return False
+    said = json.loads(about.read_text())
+    return said["version"] == _VERSION and all(
+        (folder / name).is_file() and sha256(folder / name) == digest
+        for name, digest in said["files"].items()
+    )
+
+
+def _make(folder: Path, progress: bool) -> None:
+    (folder / "about.json").unlink(missing_ok=True)
+    fasta = _make_genome(folder / "sacCer3.fa", progress)
+    write_mappability(folder / "mappability-50.bw", fasta, 50)
+    tables = {name: _library(name, fasta, progress) for name in _LIBRARIES}
+    for name in _SUMS:
+        parts = [tables[library] for library in _LIBRARIES if library.startswith(name)]
+        tables[name] = pd.concat(parts).groupby(["chrom", "strand", "tss"])["reads"].sum()
+        tables[name] = tables[name].reset_index()
+    for name, table in tables.items():
+        for strand, path in zip("+-", _pair(folder, name), strict=True):
+            _write_counts(path, table[table["strand"] == strand], fasta.lengths)
+    annotation = fetch("yeast/original/Saccharomyces_cerevisiae.R64-1-1.96.gtf.gz")
+    genes = _with_start_sites(_genes(annotation), fasta, _pair(folder, "stripe"))
+    made = {"genes": genes, "expression": _expression(annotation, genes)}
+    write_whole(
+        {folder / f"{k}.tsv": t.to_csv(sep="\t", index=False).encode() for k, t in made.items()}
+    )
+    names = ("*.fa", "*.fai", "*.bw", "*.tsv")
+    files = sorted(path for pattern in names for path in folder.glob(pattern))
+    about = {"version": _VERSION, "files": {path.name: sha256(path) for path in files}}
+    write_whole({folder / "about.json": json.dumps(about, indent=1).encode()})
+
+
+def _make_genome(path: Path, progress: bool) -> Fasta:
+    """Write the genome with UCSC's names of chromosomes, from Ensembl's file or UCSC's."""
+    named = "yeast/yeast_sacCer3.fa.gz"
+    ensembl = "yeast/original/Saccharomyces_cerevisiae.R64-1-1.dna.toplevel.fa.gz"
+    source = fetch(named if on_this_machine(named) else ensembl, progress=progress)
+    chromosomes: dict[str, list[bytes]] = {}
+    with gzip.open(source) as file:
+        for line in file:
+            if line.startswith(b">"):
+                name = line[1:].split()[0].decode()
+                here = chromosomes.setdefault(_UCSC.get(name, name), [])
+            else:
+                here.append(line.strip().upper())
+    letters = {name: b"".join(chromosomes.get(name, ())) for name in _UCSC.values()}
+    text = b"".join(b">%s\n%s\n" % (name.encode(), s) for name, s in letters.items())
+    write_whole({path: text})
+    if (found := sha256(path)) != _GENOME:
+        raise ChecksumError(
+            f"{source} gives a genome with the sha256 {found}; wanted {_GENOME}, R64-1-1: delete "
+            "it and get it again."
+        )
+    path.with_name(f"{path.name}.fai").unlink(missing_ok=True)  # of what stood here before
+    return Fasta(path)
+
+
+def _pair(folder: Path, name: str) -> tuple[Path, Path]:
+    return folder / f"{name}.plus.bw", folder / f"{name}.minus.bw"
+
+
+def _library(name: str, fasta: Fasta, progress: bool) -> pd.DataFrame:
+    """Read where reads begin: ``chrom``, ``strand``, ``tss`` (0-based), ``reads``."""
+    file, *wanted = _LIBRARIES[name]
+    converted = [
+        f"yeast/yeast_stripe_{name.replace('-', '_rep')}_{strand}.bw"
+        for strand in ("plus", "minus")
+    ]
+    if name.startswith("diamide") and all(map(on_this_machine, converted)):
+        source, table = converted[0], _from_bigwigs([fetch(c) for c in converted], fasta)
+    else:
+        source = f"yeast/original/{file}"
+        table = _from_table(fetch(source, progress=progress))
+    found = [int(table.loc[table["strand"] == strand, "reads"].sum()) for strand in "+-"]
+    if found != wanted:
+        raise ChecksumError(
+            f"{source} has {found[0]:,} reads on the + strand and {found[1]:,} on the - strand; "
+            f"wanted {wanted[0]:,} and {wanted[1]:,}: delete it and get it again."
+        )
+    return table
+
+
+def _from_table(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path, sep=r"\s+")
+    return pd.DataFrame(
+        {
+            "chrom": table["seq"].map(_UCSC),
+            "strand": table["strand"],
+            "tss": table["TSS"] - 1,  # counted from 1 there
+            "reads": table["nTAGs"],
+        }
+    )
+
+
+def _from_bigwigs(paths: list[Path], fasta: Fasta) -> pd.DataFrame:
+    files, parts = BigWigs(paths), []
+    for chrom, length in fasta.lengths.items():
+        for strand, row in zip("+-", files.read([chrom], [0], length)[0], strict=True):
+            tss = np.flatnonzero(row)
+            reads = row[tss].astype(np.int64)
+            parts.append(pd.DataFrame({"tss": tss, "reads": reads}).assign(
+                chrom=chrom, strand=strand))  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
+def _write_counts(path: Path, table: pd.DataFrame, lengths: Mapping[str, int]) -> None:
+    import pyBigWig
+
+    with written_whole(path) as beside, pyBigWig.open(str(beside), "w") as file:
+        file.addHeader(list(lengths.items()))
+        for chrom in lengths:
+            here = table[table["chrom"] == chrom].sort_values("tss")
+            if len(here):
+                starts, reads = here["tss"].tolist(), here["reads"].astype(float).tolist()
+                ends = [start + 1 for start in starts]
+                file.addEntries([chrom] * len(starts), starts, ends=ends, values=reads)
+
+
+def _genes(annotation: Path) -> pd.DataFrame:
+    genes = read_gtf(annotation)
+    genes = genes[genes["type"] == "protein_coding"].reset_index(drop=True)
+    genes = genes.assign(chrom=genes["chrom"].map(_UCSC), symbol=genes["name"], name=genes["id"])
+    genes["atg"] = genes["start"].where(genes["strand"] == "+", genes["end"] - 1)
+    genes["shadowed"] = _shadowed(genes)
+    columns = ["chrom", "start", "end", "name", "strand", "symbol", "atg", "shadowed"]
+    return genes[columns]
+
+
+def _shadowed(genes: pd.DataFrame) -> np.ndarray:
+    """Say of which genes more than half lies within a longer one."""
+    shadowed = np.zeros(len(genes), dtype=bool)
+    for rows in genes.groupby("chrom").indices.values():
+        start, end = (genes[c].to_numpy()[rows] for c in ("start", "end"))
+        length = end - start
+        shared = np.minimum(end[:, None], end) - np.maximum(start[:, None], start)
+        shadowed[rows] = ((2 * shared > length[:, None]) & (length > length[:, None])).any(1)
+    return shadowed
+
+
+def _with_start_sites(genes: pd.DataFrame, fasta: Fasta, tracks: tuple[Path, Path]) -> pd.DataFrame:
+    """Add ``tss``, the base with most reads in front of each gene, and ``reads``."""
+    half = _UPSTREAM
+    atgs = genes[["chrom", "strand"]].assign(tss=genes["atg"])
+    around, _ = locus_windows(fasta, BigWigs(tracks), atgs, 2 * half)
+    _, reads = read_windows(fasta, BigWigs(tracks), around)
+    here = reads[:, 0, : half + _WITHIN]  # along the gene, the A of the ATG at index 250
+    nearest = here.shape[1] - 1 - here[:, ::-1].argmax(1) - half
+    total = here.sum(1).astype(int)
+    tss = genes["atg"] + nearest * np.where(genes["strand"] == "+", 1, -1)
+    return genes.assign(tss=tss.where(total > 0, -1), reads=total)
+
+
+def _expression(annotation: Path, genes: pd.DataFrame) -> pd.DataFrame:
+    exons = read_gtf(annotation, "exon")
+    length = (exons["end"] - exons["start"]).groupby(exons["id"]).sum()
+    counts = pd.read_csv(fetch("yeast/original/cleaned_yeast_feature_counts.tsv"), sep="\t")
+    counts = counts.set_index("Geneid")[list(_COUNTS.values())].set_axis(list(_COUNTS), axis=1)
+    counts = counts.reindex(genes["name"])
+    table = counts.assign(exons=length.reindex(genes["name"]))
+    rates = counts.div(table["exons"], axis=0)
+    nuclear = (genes["chrom"] != "chrM").to_numpy()
+    tpm = rates / rates[nuclear].sum() * 1e6
+    for condition in ("ypd", "diamide"):
+        table[condition] = tpm.filter(like=condition).mean(axis=1)
+    return table.rename_axis("gene").reset_index()
