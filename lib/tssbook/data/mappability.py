@@ -51,9 +51,14 @@ def unique_words(codes: Mapping[str, np.ndarray], length: int) -> dict[str, np.n
     known = np.concatenate([known for _, known in found])
     alone = known.copy()
     order = np.flatnonzero(known)
-    order = order[np.lexsort(words[:, order])]
-    same = (words[:, order[1:]] == words[:, order[:-1]]).all(0)
-    alone[order[1:][same]] = alone[order[:-1][same]] = False
+    heads = words[1, order]
+    order, heads = order[by := np.argsort(heads)], heads[by]
+    same = heads[1:] == heads[:-1]
+    # Few begin with the same 32 letters; only those are compared further.
+    twins = order[np.r_[same, False] | np.r_[False, same]]
+    twins = twins[np.lexsort(words[:, twins])]
+    same = (words[:, twins[1:]] == words[:, twins[:-1]]).all(0)
+    alone[twins[1:][same]] = alone[twins[:-1][same]] = False
     ends = np.cumsum([len(known) for _, known in found])[:-1]
     return dict(zip(codes, np.split(alone, ends), strict=True))
 
