@@ -16,7 +16,20 @@ from tssbook.sequence import reverse_complement_codes
 from tssbook.simulator.rates import scan
 from tssbook.simulator.rules import INITIATOR, INITIATOR_A, MOTIFS, truth
 
-__all__ = ["CLASSES", "PLACEMENTS", "Loci", "Placement", "make_loci"]
+__all__ = [
+    "CLASSES",
+    "PLACEMENTS",
+    "Loci",
+    "Placement",
+    "background",
+    "draw_classes",
+    "make_loci",
+    "plant",
+    "plant_initiators",
+    "site_keys",
+    "site_pool",
+    "write_where_free",
+]
 
 CLASSES = ("CpG island", "intermediate", "AT-rich")
 _CLASS_SHARE = (0.60, 0.15, 0.25)
@@ -93,14 +106,19 @@ def make_loci(rng: np.random.Generator, n: int, length: int) -> Loci:
     n, length
         Number and length of the sequences.
     """
-    kind = np.searchsorted(np.cumsum(_CLASS_SHARE)[:-1], rng.random(n), side="right")
-    codes = _background(rng, kind, length)
+    kind = draw_classes(rng, n)
+    codes = background(rng, kind, length)
     taken = np.zeros(codes.shape, bool)
     sites = _plant_promoters(rng, codes, taken, kind)
     founder, family = _families(rng, n)
     _become_related(rng, codes, taken, founder)
     mappable = _insert_repeats(rng, codes, taken)
     return Loci(codes, kind[founder], founder, family, mappable, np.unique(sites))
+
+
+def draw_classes(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Draw the promoter class of each locus, ``(N,)``, an index of `CLASSES`."""
+    return np.searchsorted(np.cumsum(_CLASS_SHARE)[:-1], rng.random(n), side="right")
 
 
 def site_keys(row: np.ndarray, motif: np.ndarray, position: np.ndarray, length: int) -> np.ndarray:
@@ -146,7 +164,7 @@ def _next_bases() -> np.ndarray:
     return table.reshape(-1, 256)
 
 
-def _background(rng: np.random.Generator, kind: np.ndarray, length: int) -> np.ndarray:
+def background(rng: np.random.Generator, kind: np.ndarray, length: int) -> np.ndarray:
     """Draw sequences without motifs, ``(N, L)`` uint8."""
     n = len(kind)
     region = np.clip(
@@ -171,7 +189,7 @@ def _background(rng: np.random.Generator, kind: np.ndarray, length: int) -> np.n
 
 
 @lru_cache(maxsize=1)
-def _site_pool() -> tuple[np.ndarray, ...]:
+def site_pool() -> tuple[np.ndarray, ...]:
     """Sites per motif, ``(512, W)`` uint8, drawn from its matrix and kept where they match it."""
     pools = []
     for m in range(len(MOTIFS)):
@@ -194,21 +212,21 @@ def _plant_promoters(
     n, length = codes.shape
     tss, plus = np.full(n, length // 2), np.ones(n, bool)
     often = np.array([p.often for p in PLACEMENTS])[:, kind]
-    sites = [_plant(rng, codes, taken, tss, plus, often)]
-    _plant_initiators(rng, codes, taken, tss, plus, 0.85)
+    sites = [plant(rng, codes, taken, tss, plus, often)]
+    plant_initiators(rng, codes, taken, tss, plus, 0.85)
     for _ in range(2):
-        _plant_initiators(rng, codes, taken, tss + rng.integers(-60, 61, n), plus, 0.6)
+        plant_initiators(rng, codes, taken, tss + rng.integers(-60, 61, n), plus, 0.6)
     antisense = tss - rng.integers(90, 171, n)
-    _plant_initiators(rng, codes, taken, antisense, ~plus, 0.7)
-    sites.append(_plant(rng, codes, taken, antisense, ~plus, often * 0.6 * (rng.random(n) < 0.25)))
+    plant_initiators(rng, codes, taken, antisense, ~plus, 0.7)
+    sites.append(plant(rng, codes, taken, antisense, ~plus, often * 0.6 * (rng.random(n) < 0.25)))
     reach = length // 2 - 400
     far = tss + rng.integers(400, reach, n)  # another promoter, inside the gene
     away = rng.random(n) < 0.12
-    sites.append(_plant(rng, codes, taken, far, rng.random(n) < 0.5, often * 0.6 * away))
+    sites.append(plant(rng, codes, taken, far, rng.random(n) < 0.5, often * 0.6 * away))
     return np.concatenate(sites)
 
 
-def _plant(
+def plant(
     rng: np.random.Generator,
     codes: np.ndarray,
     taken: np.ndarray,
@@ -221,7 +239,7 @@ def _plant(
     keys = []
     for placement, chance in zip(PLACEMENTS, often, strict=True):
         motif = placement.motif
-        pool, anchor = _site_pool()[motif], MOTIFS[motif].anchor
+        pool, anchor = site_pool()[motif], MOTIFS[motif].anchor
         for _ in range(placement.copies):
             waiting = rng.random(n) < chance
             for _ in range(4):  # another place where the first is taken
@@ -231,14 +249,14 @@ def _plant(
                 site = np.where(forward[:, None], site, reverse_complement_codes(site))
                 centre = tss + np.where(plus, 1, -1) * np.round(away).astype(np.int64)
                 start = centre - np.where(forward, anchor, pool.shape[1] - 1 - anchor)
-                planted = _write_where_free(codes, taken, start, site, waiting)
+                planted = write_where_free(codes, taken, start, site, waiting)
                 waiting &= ~planted
                 rows = np.nonzero(planted)[0]
                 keys.append(site_keys(rows, motif, start[rows], length))
     return np.concatenate(keys)
 
 
-def _write_where_free(
+def write_where_free(
     codes: np.ndarray, taken: np.ndarray, start: np.ndarray, site: np.ndarray, wanted: np.ndarray
 ) -> np.ndarray:
     """Write sites where wanted, inside and on free ground; returns where that was done."""
@@ -253,7 +271,7 @@ def _write_where_free(
     return written
 
 
-def _plant_initiators(
+def plant_initiators(
     rng: np.random.Generator,
     codes: np.ndarray,
     taken: np.ndarray,
@@ -268,7 +286,7 @@ def _plant_initiators(
     site = (rng.random((len(tss), 1, width)) >= ends[:3]).sum(1).astype(np.uint8)
     site = np.where(plus[:, None], site, reverse_complement_codes(site))
     start = tss - np.where(plus, INITIATOR_A, width - 1 - INITIATOR_A)
-    _write_where_free(codes, taken, start, site, rng.random(len(tss)) < chance)
+    write_where_free(codes, taken, start, site, rng.random(len(tss)) < chance)
 
 
 # --- relatives and repeats --------------------------------------------------------------------

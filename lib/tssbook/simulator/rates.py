@@ -15,7 +15,7 @@ last bit, on every computer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -122,7 +122,12 @@ def log_rate(codes: np.ndarray) -> np.ndarray:
 
 
 def whole_rates(
-    codes: np.ndarray, tracks: slice = slice(None), lo: int = 0, hi: int | None = None
+    codes: np.ndarray,
+    tracks: slice = slice(None),
+    lo: int = 0,
+    hi: int | None = None,
+    strengths: Callable[[np.ndarray, dict[str, np.ndarray]], np.ndarray] | None = None,
+    lower: int = 0,
 ) -> Iterator[np.ndarray]:
     """Yield for each sequence its rates in units of ``scale * 2 ** -26``, ``(T, hi - lo)`` int32.
 
@@ -134,18 +139,26 @@ def whole_rates(
         Which tracks.
     lo, hi
         Which positions.
+    strengths
+        ``strengths(codes, found)`` says how strong each match is, from the columns of `scan`, as
+        whole numbers (64 for a perfect match) and with ``minus`` for the strand. None: as found.
+    lower
+        How much lower the bias is, in 1 / UNIT.
     """
     hi = codes.shape[1] if hi is None else hi
     table, curves = _softplus(), whole_curves()
     for start in range(0, len(codes), _ROWS):
         part = codes[start : start + _ROWS]
         found = _scan(part)
+        if strengths is not None:
+            found["strength"] = strengths(part, found)
         order = np.argsort(found["locus"], kind="stable")
         first = np.searchsorted(found["locus"][order], np.arange(len(part) + 1))
         motif, minus, anchor, strength = (
             found[name][order].tolist() for name in ("motif", "minus", "anchor", "strength")
         )
         for row, total in enumerate(_without_motifs(part, tracks, lo, hi)):
+            total -= lower
             for i in range(first[row], first[row + 1]):
                 a, b = max(anchor[i] - REACH, lo), min(anchor[i] + REACH + 1, hi)
                 if a < b:

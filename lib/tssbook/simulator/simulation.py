@@ -29,7 +29,7 @@ from tssbook.simulator.loci import CLASSES, Loci, make_loci, site_keys
 from tssbook.simulator.rates import RATE_BITS, log_rate, scan, whole_rates
 from tssbook.simulator.rules import truth
 
-__all__ = ["SPACER", "Simulation", "draw_reads", "simulate"]
+__all__ = ["CHROMOSOMES", "SPACER", "Simulation", "draw_reads", "drawn", "simulate"]
 
 SPACER = 350  # bases between loci on a chromosome
 _BLOCK = 250  # loci that are made at a time
@@ -40,7 +40,7 @@ _VERSION = 2  # goes up when the same seed gives other data
 
 # Chromosomes and how many of 100 genes they have. chr8 and chr9 are the book's test set, chr10
 # its validation set.
-_CHROMOSOMES = {
+CHROMOSOMES = {
     "chr1": 9.5, "chr2": 7, "chr3": 6, "chr4": 4, "chr5": 5, "chr6": 5.5, "chr7": 5, "chr8": 6.5,
     "chr9": 6.5, "chr10": 11.5, "chr11": 5.5, "chr12": 5, "chr13": 2, "chr14": 3, "chr15": 3,
     "chr16": 4, "chr17": 5, "chr18": 1.5, "chr19": 5, "chr20": 2.5, "chr21": 1, "chr22": 2.5,
@@ -214,7 +214,7 @@ def _genes(rng: np.random.Generator, made: Loci, first: int) -> pd.DataFrame:
     from outside its promoter was copied too.
     """
     n = len(made.codes)
-    shares = np.array(list(_CHROMOSOMES.values()))
+    shares = np.array(list(CHROMOSOMES.values()))
     chrom = rng.choice(len(shares), n, p=shares / shares.sum())[made.founder]
     common, own = rng.standard_normal((2, n))
     noise = np.sqrt(_SHARED) * common[made.founder] + np.sqrt(1 - _SHARED) * own
@@ -222,7 +222,7 @@ def _genes(rng: np.random.Generator, made: Loci, first: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "gene": [f"G{first + i:06d}" for i in range(n)],
-            "chrom": np.array(list(_CHROMOSOMES))[chrom],
+            "chrom": np.array(list(CHROMOSOMES))[chrom],
             "strand": np.where(rng.integers(0, 2, n) == 0, "+", "-"),
             "family": np.where(made.family < 0, -1, first + made.family),
             "promoter_class": np.array(CLASSES)[made.kind],
@@ -254,14 +254,19 @@ def draw_reads(rng: np.random.Generator, codes: np.ndarray, mappable: np.ndarray
     """
     n, length = codes.shape
     reads = np.empty((n, len(TRACKS), length), np.uint16)
-    scale = truth().scale * 2.0**-RATE_BITS
     for row, fixed in enumerate(whole_rates(codes)):
         fixed[:, ~mappable[row]] = 0
-        ends = np.cumsum(fixed, dtype=np.int64)  # over bases, and on from track to track
-        edges = np.concatenate([[0], ends[length - 1 :: length]])
-        number = rng.poisson(np.diff(edges) * scale)
-        at = rng.integers(np.repeat(edges[:-1], number), np.repeat(edges[1:], number))
-        base = np.searchsorted(ends, at, side="right")
-        counts = np.bincount(base, minlength=fixed.size).reshape(fixed.shape)
-        reads[row] = np.minimum(counts, np.iinfo(reads.dtype).max)
+        reads[row] = drawn(rng, fixed)
     return reads
+
+
+def drawn(rng: np.random.Generator, fixed: np.ndarray) -> np.ndarray:
+    """Draw the reads of one sequence, ``(10, L)`` uint16, at rates in whole units."""
+    length = fixed.shape[1]
+    ends = np.cumsum(fixed, dtype=np.int64)  # over bases, and on from track to track
+    edges = np.concatenate([[0], ends[length - 1 :: length]])
+    number = rng.poisson(np.diff(edges) * (truth().scale * 2.0**-RATE_BITS))
+    at = rng.integers(np.repeat(edges[:-1], number), np.repeat(edges[1:], number))
+    base = np.searchsorted(ends, at, side="right")
+    counts = np.bincount(base, minlength=fixed.size).reshape(fixed.shape)
+    return np.minimum(counts, np.iinfo(np.uint16).max).astype(np.uint16)
