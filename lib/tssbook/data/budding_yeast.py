@@ -69,11 +69,11 @@ class Yeast(NamedTuple):
     genes : pandas.DataFrame
         6,600 protein-coding genes: ``chrom``, ``start``, ``end`` (0-based, half-open, from the
         first base of the start codon to the last of the stop codon), ``name`` (systematic, such as
-        YFL039C), ``strand``, ``symbol`` (ACT1; the name, where the annotation has none), ``atg`` (0-based place of the A),
-        ``shadowed`` (more than half of it lies within a longer gene, on either strand), ``tss``
-        (0-based place of the base with most STRIPE-seq reads in YPD from 250 bp upstream of the
-        ATG to 49 behind it, the one nearer to the gene of equals; -1 where there is no read),
-        ``reads`` (STRIPE-seq reads there, in YPD).
+        YFL039C), ``strand``, ``symbol`` (such as ACT1; the name, where the annotation has none),
+        ``atg`` (0-based place of the A), ``shadowed`` (more than half of it lies within a longer
+        gene, on either strand), ``tss`` (0-based place of the base with most STRIPE-seq reads in
+        YPD, from 250 bp upstream of the ATG to 49 behind it, the one nearer to the gene of equals;
+        -1 where there is no read), ``reads`` (STRIPE-seq reads there, in YPD).
     expression : pandas.DataFrame
         ``gene``, reads of six RNA-seq libraries (``ypd-1`` ... ``diamide-3``; perhaps technical
         replicates), ``exons`` (bp), ``ypd`` and ``diamide``: mean TPM, without chrM.

@@ -68,7 +68,8 @@ def fetch(name: str, *, progress: bool = False) -> Path:
     Parameters
     ----------
     name : str
-        File name, a key of ``shipped/files.toml``, such as ``"puffin.pth"``.
+        A key of ``shipped/files.toml``: a file's name, such as ``"puffin.pth"``, or its folder
+        too.
     progress : bool, default False
         Show a progress bar while downloading.
 
@@ -175,7 +176,7 @@ def _sha256_once(path: Path, size: int, modified: int) -> str:
 
 def _download(name: str, entry: Mapping[str, Any], goal: Path, progress: bool) -> None:
     """Download to ``NAME.part``, verify, rename. The part of an interrupted download stays."""
-    part = goal.with_name(f"{name}.part")
+    part = goal.with_name(f"{goal.name}.part")
     reasons, wrong = {}, False
     for url in [entry["url"], *entry.get("mirrors", ())]:
         # What is gone on with may be of another version, or another server's: then once more.
