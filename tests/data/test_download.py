@@ -238,7 +238,8 @@ def test_data_folder_that_the_reader_names(monkeypatch, tmp_path):
 
 
 FIELDS = {
-    "level", "url", "how", "mirrors", "sha256", "bytes", "about", "licence", "source", "content",
+    "level", "url", "how", "mirrors", "sha256", "bytes", "about", "checked", "licence", "source",
+    "content",
 }  # fmt: skip
 
 
