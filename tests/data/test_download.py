@@ -47,6 +47,12 @@ def test_downloads_once_then_uses_the_cache(entry, server, cache):
     assert server.requests[0][1]["User-Agent"] == f"tssbook/{tssbook.__version__}"
 
 
+def test_a_name_with_a_folder_is_downloaded_into_it(entry, cache, monkeypatch):
+    monkeypatch.setattr(download, "catalogue", lambda: {"far/away/gattaca.txt": entry})
+    assert download.fetch("far/away/gattaca.txt").read_bytes() == CONTENT
+    assert visible(cache / "far" / "away") == ["gattaca.txt"]
+
+
 def test_mirror_is_used_in_place_and_before_the_internet(
     entry, server, cache, tmp_path, monkeypatch
 ):

@@ -108,8 +108,8 @@ class Yeast(NamedTuple):
 def yeast(*, progress: bool = False) -> Yeast:
     """Get the yeast data set, making it from its sources when it is not there yet.
 
-    27 MB are downloaded, or read where they lie in the mirror folder; what is made (`Yeast`) takes
-    about 35 MB of ``yeast-built`` in the data folder, and half a minute. Later calls compare the
+    39 MB are downloaded, or read where they lie in the mirror folder; what is made (`Yeast`) takes
+    about 56 MB of ``yeast-built`` in the data folder, and half a minute. Later calls compare the
     checksums of what was made, and make it again where one differs.
 
     Parameters
