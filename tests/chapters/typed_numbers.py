@@ -22,7 +22,28 @@ from pathlib import Path
 from typing import NamedTuple
 
 # What a notebook may say without printing it: a piece of its text, and why it is no result.
-GIVEN: dict[str, dict[str, str]] = {}
+GIVEN: dict[str, dict[str, str]] = {
+    "chapters/01-toy-cnn.ipynb": {
+        "has a mean of 12.5": "worked out by hand: five T, two G and a C, 100 / 8",
+        "0.001, 0.005, 0.01, 0.05 and 0.1": "the rates that the exercise asks for",
+        "256 words of four letters": "4 to the power of 4",
+        "58 places": "60 bases, a filter of 3: 60 - 3 + 1",
+    },
+    "chapters/appendix-many-machines.ipynb": {
+        "not 300 promoters but 40,000": "an example; the second is PROMOTERS in the code",
+        "come in 625 pieces, so more than 625 cores": "40,000 / 64, both in the code",
+        "reads 2,114 bp and predicts 1,000": "ProCapNet's windows",
+    },
+    "chapters/appendix-shell.ipynb": {"130 after Ctrl-C": "the shells' exit code for it"},
+    "chapters/appendix-simulator.ipynb": {
+        "at index 2,325": "half of 4,650",
+        "a ripple of 10.5 bases": "a rule of the simulator (rules.py)",
+        "half of them on 3.7 and 3.0 bases": "how the row above defines this number of bases",
+        "at half of the loci": "what a median is",
+        "planted 90 to 170 bases": "a rule of the simulator (loci.py)",
+        "at least a tenth as many reads": "what the row above counts",
+    },
+}
 
 # --- numbers ------------------------------------------------------------------------------------
 
