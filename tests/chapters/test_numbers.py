@@ -61,6 +61,7 @@ def loose(text: str, output: str = "", code: str = "f(x)") -> list[str]:
         ("about 9 %", "0.0938"),
         ("13,108 words, about 13,100, or 13,000", "13108 words"),
         ("6.4 million weights", "6,431,512 weights"),
+        ("6.4\u00a0million weights and 91\u00a0%", "6,431,512 weights, 0.914"),
         ("about 15", "mean 14.7"),
         ("1e-5", "0.00001"),
         ("$r = 0.58$", "0.58"),

@@ -6,7 +6,7 @@ a caption has to be found in what the cells of its section (##) print, also roun
 "0.91" and "91 %"); or in the notebook's code (sizes, seeds); or among the facts of ``GIVEN``. Whole
 numbers of three digits may be printed anywhere in the notebook. A summary, and what stands before
 the first section, may speak of all sections, and a paragraph that names "section 5" of that one.
-Words that state a result ("two thirds", "twice as") need an output too: see ``BANDS``.
+Words that state a result ("two thirds", "twice as") need an output too: see ``SHARE``.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ GIVEN: dict[str, dict[str, str]] = {
 
 _NUMBER = re.compile(
     r"(?<![\w.#/])(?<!\d,)(?P<digits>\d{1,3}(?:,\d{3})+(?![\d,]*\d)|\d+)(?P<decimals>\.\d+)?"
-    r"(?P<power>e[+-]?\d+)?(?P<scale>[  ](?:thousand|million|billion)\b)?"
-    r"(?P<percent>[  ]?%|[  ](?:percent|per cent)\b)?(?![\w'’′])"
+    r"(?P<power>e[+-]?\d+)?(?P<scale>[ \u00a0](?:thousand|million|billion)\b)?"
+    r"(?P<percent>[ \u00a0]?%|[ \u00a0](?:percent|per cent)\b)?(?![\w'’′])"
 )
 _SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
 
@@ -194,7 +194,7 @@ _SILENT = [
     re.compile(r"^(?:> ?)*\s*\d+[.)] ", re.MULTILINE),
     re.compile(
         r"\b(?:chapter|section|exercise|figure|appendix|chromosome|question|python|version)s?"
-        r"\*{0,2}[  ]\d+(?:\.\d+)*(?:(?:, | and | to | or )\d+)*",
+        r"\*{0,2}[ \u00a0]\d+(?:\.\d+)*(?:(?:, | and | to | or )\d+)*",
         re.IGNORECASE,
     ),
     re.compile(r"\((?:[\w .&-]+,? )?(?:19|20)\d\d\)|\b[53]['’′]"),  # years of papers, ends of DNA
@@ -276,7 +276,7 @@ def unfounded(path: Path, notebook: dict | None = None) -> list[str]:
         elif cell["cell_type"] == "markdown":
             outline = _FENCE.sub(_blank, source)
             starts = [match.start() for match in _TITLE.finditer(outline)]
-            for start, end in itertools.pairwise([0, *starts, len(source)]):
+            for start, end in itertools.pairwise(sorted({0, *starts, len(source)})):
                 if start in starts:
                     sections.append(Section(_TITLE.match(outline, start)[1]))
                 texts.append((cell["id"], len(sections) - 1, source[start:end]))
