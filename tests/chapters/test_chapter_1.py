@@ -97,7 +97,7 @@ def test_network_knows_both_motifs_though_no_filter_responds_to_gcg(chapter):
 
 
 def test_other_seeds_know_both_motifs_and_are_not_silent(chapter):
-    together, count = chapter["beyond_pairs"](chapter["other"]), chapter["count"]
+    together, count = chapter["beyond_pairs"](chapter["another"]), chapter["count"]
     assert together["TAT"] > 6 < -together["GCG"]
     assert together.drop(["TAT", "GCG"]).abs().max() < 5
     assert 0 < count["GCG"] < count["TAT"]
