@@ -96,6 +96,26 @@ def test_network_knows_both_motifs_though_no_filter_responds_to_gcg(chapter):
     assert together.drop(["TAT", "GCG"]).abs().max() < 5
 
 
+def test_other_seeds_know_both_motifs_and_are_not_silent(chapter):
+    together, count = chapter["beyond_pairs"](chapter["another"]), chapter["count"]
+    assert together["TAT"] > 6 < -together["GCG"]
+    assert together.drop(["TAT", "GCG"]).abs().max() < 5
+    assert 0 < count["GCG"] < count["TAT"]
+
+
+def test_linear_model_shares_the_bonus_out_among_letters(chapter):
+    effects = chapter["effects"]
+    # 8 places: (20, 17, 14, 11) less their mean, 15.5
+    assert effects["rule"].tolist() == [4.5, 1.5, -1.5, -4.5]
+    assert effects["learned"].tolist() == pytest.approx([7.9, -1.8, -8.3, 2.2], abs=0.1)
+    assert (effects["learned"] - effects["rule + bonus"]).abs().max() < 0.15
+    learned = chapter["by_base"](chapter["learned"])
+    assert learned[0, [0, 7]] == pytest.approx([0.5625] * 2, abs=0.05)  # A at the ends: right
+    assert learned[1, [0, 7]] == pytest.approx([0.1875] * 2, abs=0.05)  # C, too
+    assert learned[0, 1:7].min() > 1
+    assert learned[1, 1:7].max() < -0.3
+
+
 @needs_mirror
 def test_real_promoters_are_those_of_the_text(chapter):
     promoters = chapter["promoters"]
@@ -133,12 +153,19 @@ def test_real_results_beside_the_yardstick(chapter):
     assert cnn.loc["main", "chr8+9+10"] == pytest.approx(0.433, abs=0.02)
     # What the text says of the table and below it.
     columns = ["chr8+9", "main of chr8+9", "chr8+9+10"]
+    gc = table.xs("GC content", level="model")
     assert (ridge[columns] > cnn[columns]).all(axis=None)
+    assert (gc[columns] + 0.08 < cnn[columns]).all(axis=None)
     assert (table.loc["all", "main of chr8+9"] > table.loc["all", "chr8+9"] + 0.08).all()
-    r, y = chapter["r"], chapter["y"]
-    assert 0 < float(chapter["difference"](chapter["which"], y)) < 0.06
-    averaged = float(r(chapter["averaged"], y))
-    assert averaged == pytest.approx(ridge.loc["main", "chr8+9"], abs=0.03)
+    assert (cnn.loc["main", "chr8+9"] - cnn.loc["all", "main of chr8+9"]) < 0.035
+
+
+@needs_mirror
+def test_averaging_beats_a_weight_for_each_place_from_three_seeds(chapter):
+    r, y, ridge = chapter["r"], chapter["y"], chapter["ridge"]
+    for place, averaged in chapter["pairs"].values():
+        assert float(r(averaged, y)) > float(r(place, y)) + 0.01
+        assert float(r(ridge, y)) == pytest.approx(float(r(averaged, y)), abs=0.02)
 
 
 def test_without_the_file_the_chapter_says_how_to_get_it(run, tmp_path, monkeypatch, capsys):

@@ -39,7 +39,7 @@ def test_what_a_notebook_shows(verdict, shown):
         lambda: learning_rates(None, None),
         lambda: learning_rates(None, {"linear": 0.01, "cnn": 0.01}),
         lambda: learning_rates(table(), None),
-        lambda: better_model(None, torch.zeros(2, 4, 8), torch.zeros(2)),
+        lambda: better_model(None, *2 * (torch.zeros(2, 4, 8), torch.zeros(2))),
     ],
 )
 def test_not_attempted(check):
@@ -339,36 +339,59 @@ def solved() -> MaxPoolCNN:
 
 def test_better_model_solution(some_words):
     model = solved().train()
-    verdict = better_model(model, *some_words)
-    assert repr(verdict) == "Passed: the test error is below 0.01."
+    verdict = better_model(model, *some_words, *some_words)
+    assert repr(verdict) == (
+        "Passed: the validation error is below 0.01, and the test error is 0.000."
+    )
 
 
 def test_better_model_is_asked_in_evaluation_mode(some_words):
     model = Answers(rule).train()
-    assert better_model(model, *some_words).passed
+    assert better_model(model, *some_words, *some_words).passed
     assert model.asked_in_training is False
 
 
 def test_the_bound_is_0_01(some_words):
-    assert better_model(Answers(lambda w: rule(w) + 0.099), *some_words).passed
-    verdict = better_model(Answers(lambda w: rule(w) + 0.101), *some_words)
+    assert better_model(Answers(lambda w: rule(w) + 0.099), *some_words, *some_words).passed
+    verdict = better_model(Answers(lambda w: rule(w) + 0.101), *some_words, *some_words)
     assert verdict.passed is False
-    assert verdict.message.startswith("the test error is 0.010, wanted below 0.01; ")
+    assert verdict.message.startswith("the validation error is 0.010, wanted below 0.01; ")
+
+
+def test_the_test_words_are_asked_for_once_and_only_at_the_end(some_words):
+    x, target = some_words
+    seen = []
+
+    class Watched(Answers):
+        def forward(self, x):
+            seen.append(len(x))
+            return super().forward(x)
+
+    halves = x[:3000], target[:3000], x[3000:], target[3000:]  # 3,000 and 2,042 words
+    assert better_model(Watched(lambda w: rule(w) + 1), *halves).passed is False
+    assert seen == [3000]
+    test = set(decode(x[3000:]))
+    verdict = better_model(Watched(lambda w: rule(w) + 2 * (w in test)), *halves)
+    assert seen == [3000, 3000, 2042]
+    # 2 too high in each test word: it is told, and the validation words decide
+    assert repr(verdict) == (
+        "Passed: the validation error is below 0.01, and the test error is 4.000."
+    )
 
 
 def test_the_share_of_words_with_repeated_motifs(some_words):
     def counts(word):
         return rule(word) + 9 * max(copies(word, "TAT") - 1, 0)
 
-    assert better_model(Answers(counts), *some_words).message.endswith(
+    assert better_model(Answers(counts), *some_words, *some_words).message.endswith(
         "words with a motif twice or more make up 100% of it."
     )
     words = one_hot(["TATATAAA", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA"])
     target = torch.tensor([rule("TATATAAA"), 20, 20, 20])
-    verdict = better_model(Answers(lambda word: rule(word) + 2), words, target)
+    verdict = better_model(Answers(lambda word: rule(word) + 2), words, target, words, target)
     assert repr(verdict) == (
-        "Not yet: the test error is 4.000, wanted below 0.01; words with a motif twice or more "
-        "make up 25% of it."
+        "Not yet: the validation error is 4.000, wanted below 0.01; words with a motif twice or "
+        "more make up 25% of it."
     )
 
 
@@ -379,17 +402,19 @@ def test_the_models_of_the_chapter(some_words):
         ToyCNN.from_pretrained("toy-cnn"),
         LinearModel.from_pretrained("toy-linear"),
     ):
-        assert ", wanted below 0.01; " in better_model(model, *some_words).message
-    assert better_model(MaxPoolCNN.from_pretrained("toy-maxpool-17"), *some_words).passed
+        assert ", wanted below 0.01; " in better_model(model, *some_words, *some_words).message
+    assert better_model(
+        MaxPoolCNN.from_pretrained("toy-maxpool-17"), *some_words, *some_words
+    ).passed
 
 
 def test_the_mode_of_every_part_is_as_before(some_words):
     model = solved().train()
     model.conv.eval()
-    assert better_model(model, *some_words).passed
+    assert better_model(model, *some_words, *some_words).passed
     assert (model.training, model.conv.training, model.bases.training) == (True, False, True)
     broken = nn.Sequential(nn.Flatten(), nn.Linear(8, 1)).train()
-    assert better_model(broken, *some_words).passed is False
+    assert better_model(broken, *some_words, *some_words).passed is False
     assert broken.training
 
 
@@ -400,7 +425,7 @@ def test_a_model_may_write_into_its_input(some_words):
             return x[:, 0, 0]
 
     before = some_words[0].clone()
-    assert better_model(Writes(), *some_words).passed is False
+    assert better_model(Writes(), *some_words, *some_words).passed is False
     assert torch.equal(some_words[0], before)
 
 
@@ -421,7 +446,7 @@ def test_a_model_may_write_into_its_input(some_words):
     ],
 )
 def test_answers_that_are_no_model(some_words, given, message):
-    verdict = better_model(given, *some_words)
+    verdict = better_model(given, *some_words, *some_words)
     assert verdict.passed is False
     assert message in verdict.message
     assert "\n" not in verdict.message
@@ -450,7 +475,7 @@ class Returns(nn.Module):
     ],
 )
 def test_better_model_outputs(some_words, result, message):
-    verdict = better_model(Returns(result), *some_words)
+    verdict = better_model(Returns(result), *some_words, *some_words)
     assert verdict.passed is False
     assert message in verdict.message
 
@@ -460,7 +485,7 @@ def test_errors_of_the_model_itself_are_raised(some_words):
         raise KeyError("my own mistake")
 
     with pytest.raises(KeyError, match="my own mistake"):
-        better_model(Answers(broken), *some_words)
+        better_model(Answers(broken), *some_words, *some_words)
 
 
 class Column(nn.Module):
@@ -476,11 +501,11 @@ class Column(nn.Module):
         (Column(), "is (5042, 1); wanted (5042,): squeeze(-1) removes a last axis"),
         (Answers(lambda word: float("nan")), "some predictions are NaN or infinite; the training"),
         (Answers(lambda word: rule(word) + (word == "A" * 8) * float("inf")), "NaN or infinite"),
-        (Answers(lambda word: rule(word) + 1), "the test error is 1.000, wanted below 0.01;"),
+        (Answers(lambda word: rule(word) + 1), "the validation error is 1.000, wanted below 0.01;"),
     ],
     ids=["column", "nan", "one inf", "offset"],
 )
 def test_better_model_mistakes(some_words, model, message):
-    verdict = better_model(model, *some_words)
+    verdict = better_model(model, *some_words, *some_words)
     assert verdict.passed is False
     assert message in verdict.message
