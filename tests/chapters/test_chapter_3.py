@@ -181,8 +181,7 @@ def test_without_its_box_a_locus_loses_reads_and_hardly_any_logarithms(chapter):
     here = kept.loc[chapter["split"].test[chapter["one"]]]
     assert here["reads, network"] < here["reads, truth"] < 0.3
     assert here["logarithms, network"] > 0.85
-    sums = {name: c[0] for name, c in chapter["sums"].items()}  # by base, from -120
-    logs, reads = (sums[name].reshape(-1) for name in ("sum of ln(1 + reads)", "sum of reads"))
+    logs, reads = chapter["sums"].values()  # by base, from -120
     box, sp = slice(120 - 32, 120 - 22), slice(120 - 49, 120 - 38)
     assert logs[box].max() < 0.6 * logs[sp].max()
     assert reads[box].max() > 1.1 * reads[sp].max()
@@ -214,10 +213,9 @@ def test_published_network_on_gro_cap_of_chromosome_22(chapter):
 
 @needs_mirror
 def test_published_curves_have_a_negative_lobe_and_ours_have_not(chapter):
-    curves = {"published": chapter["effects_published"], "ours": chapter["curves"]}
     for name in ("ETS", "SP", "NFY", "ZNF143", "CREB", "NRF1"):
-        curve = curves["published"][chapter["channels"][chapter["own"][name]], 0]
+        curve = chapter["published_curves"][chapter["channel_of"][name], 0]
         assert curve.min() < -curve.max() / 3
     for f in chapter["by_truth"].set_index("motif").loc[["ETS", "SP", "NFY", "CREB"], "match"]:
-        curve = curves["ours"][f, 0]
+        curve = chapter["curves"][f, 0]
         assert curve.min() > -curve.max() / 10
