@@ -58,7 +58,8 @@ def test_network_exaggerates_this_deletion(solutions):
     best = solutions["test"][solutions["best"]]
     assert solutions["before"].max() > solutions["true_value"][best] + 1  # the highest: too high
     above, highest = solutions["above"], solutions["highest"]
-    assert above[highest].mean() > above.mean() + 0.2  # so are most of the forty highest
+    assert above[solutions["best"]] > 2  # much too high
+    assert abs(above[highest].mean()) < 0.5  # the forty highest are not
 
 
 def test_new_bases_make_no_motif(solutions):
