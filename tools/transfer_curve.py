@@ -1,4 +1,4 @@
-"""Compute the table of Chapter 2, section 9: learning from few genes in three ways.
+"""Compute the table of Chapter 2, section 9: learning from few genes in four ways.
 
 ``python tools/transfer_curve.py`` runs the chapter's cells up to the function
 ``learn_from_few``, calls it for each way, number of genes and seed, and writes
@@ -25,7 +25,7 @@ from tssbook.files import write_whole  # noqa: E402
 CHAPTER = ROOT / "chapters" / "02-promoter-expression.ipynb"
 TABLE = ROOT / "lib" / "tssbook" / "shipped" / "transfer_curve.csv"
 SEEDS = (0, 1, 2)
-WAYS = ("from scratch", "frozen trunk", "fine-tuned")
+WAYS = ("from scratch", "frozen trunk", "fine-tuned", "fine-tuned gently")
 HEAD = """\
 # r on the simulated test chromosomes after learning from few genes (Chapter 2, section 9).
 # Made by tools/transfer_curve.py with the chapter's own function, on one CPU thread.

@@ -34,8 +34,8 @@ BRANCHES = {
         "errors-by-copies maxpool"
     ),
     ("02", "TRAIN"): (
-        "files load-promoters noise splits ridge baselines trained curves scores leak strands "
-        "trunk ecoli-data ecoli-predictions"
+        "files load-promoters noise splits ridge baselines trained curves intervals scores leak "
+        "strands trunk ecoli-data ecoli-predictions"
     ),
     ("02", "LARGE"): "files load-promoters noise splits large",
     ("03", "LOGARITHMS"): "recipe",  # with BUILD_DATASET

@@ -27,6 +27,9 @@ def test_network_learns_the_noise_of_the_copied_genes_alone(solutions):
     assert table.loc["copied", "r before"] < table.loc["copied", "ceiling"] - 0.03
     assert table.loc["copied", "r after"] > table.loc["copied", "ceiling"]
     assert table.loc["copied", "r after"] - table.loc["copied", "r before"] > 0.05
+    assert abs(table.loc["copied", "noise before"]) < 0.15
+    assert table.loc["copied", "noise after"] > 0.4
+    assert table.loc["others", ["noise before", "noise after"]].abs().max() < 0.12
     for others in ("others", "all test genes"):
         assert abs(table.loc[others, "r after"] - table.loc[others, "r before"]) < 0.03
 
@@ -54,6 +57,9 @@ def test_network_exaggerates_this_deletion(solutions):
     assert 1.5 < measured / truth < 2.7  # twice what it is worth
     best = solutions["test"][solutions["best"]]
     assert solutions["before"].max() > solutions["true_value"][best] + 1  # the highest: too high
+    above, highest = solutions["above"], solutions["highest"]
+    assert above[solutions["best"]] > 2  # much too high
+    assert abs(above[highest].mean()) < 0.5  # the forty highest are not
 
 
 def test_new_bases_make_no_motif(solutions):
