@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tssbook.metrics import bootstrap_interval, jsd, mse, pearson_r, r2
+from tssbook.metrics import bootstrap_interval, cluster_interval, jsd, mse, pearson_r, r2
 
 
 def numbers(*values) -> torch.Tensor:
@@ -174,3 +174,35 @@ def test_interval_of_another_shape():
         bootstrap_interval(mse, torch.zeros(3), torch.zeros(2), seed=0)
     with pytest.raises(ValueError, match="nothing to compare"):
         bootstrap_interval(mse, torch.zeros(0), torch.zeros(0), seed=0)
+
+
+def test_cluster_interval_draws_whole_clusters():
+    # Two clusters of two equal rows: the mean of a draw is 0 (one time in four), 5 or 10.
+    values = torch.tensor([0.0, 10, 0, 10])
+    seen = []
+
+    def mean(rows):
+        seen.append(sorted(rows.tolist()))
+        return values[rows].mean()
+
+    low, high = cluster_interval(mean, ["a", "b", "a", "b"], seed=1, n_resamples=400)
+    assert (low, high) == (0, 10)
+    assert {tuple(rows) for rows in seen} == {(0, 0, 2, 2), (0, 1, 2, 3), (1, 1, 3, 3)}
+    assert sum(rows == [0, 1, 2, 3] for rows in seen) / 400 == pytest.approx(0.5, abs=0.1)
+
+
+def test_cluster_interval_is_wider_where_rows_repeat_one_another():
+    x = torch.from_numpy(np.random.default_rng(3).normal(size=50)).repeat_interleave(8)
+
+    def width(clusters):
+        low, high = cluster_interval(lambda rows: x[rows].mean(), clusters, seed=2)
+        return high - low
+
+    # Fifty values, each eight times: counted as 400 they look 8 ** 0.5 times more certain.
+    ratio = width(np.arange(400) // 8) / width(np.arange(400))
+    assert ratio == pytest.approx(8**0.5, rel=0.15)
+
+
+def test_cluster_interval_wants_clusters():
+    with pytest.raises(ValueError, match="All 3 rows are of 1 cluster; wanted 2 or more"):
+        cluster_interval(lambda rows: 0.0, ["a"] * 3, seed=0)

@@ -7,13 +7,13 @@ the name of what comes back: for tracks ``(N, T, L)``, ``dim=-1`` compares profi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["bootstrap_interval", "jsd", "mse", "pearson_r", "r2"]
+__all__ = ["bootstrap_interval", "cluster_interval", "jsd", "mse", "pearson_r", "r2"]
 
 
 def mse(prediction: Tensor, target: Tensor, dim: int = -1) -> Tensor:
@@ -85,7 +85,7 @@ def bootstrap_interval(
         :func:`pearson_r`.
     prediction, target
         ``(N,)``. Examples are drawn with replacement, so they must be independent: genes of
-        one family are not.
+        one family are not (:func:`cluster_interval`).
     seed
         Seed of the draws.
     n_resamples
@@ -106,6 +106,50 @@ def bootstrap_interval(
     for _ in range(n_resamples):
         i = torch.from_numpy(rng.integers(len(target), size=len(target)))
         values.append(float(metric(prediction[i], target[i])))
+    lower, upper = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(lower), float(upper)
+
+
+def cluster_interval(
+    statistic: Callable[[Tensor], float | Tensor],
+    clusters: Sequence[object] | np.ndarray,
+    *,
+    seed: int,
+    n_resamples: int = 1000,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a statistic of rows that are not independent.
+
+    Whole clusters are drawn with replacement: families, chromosomes, pieces of a genome.
+
+    Parameters
+    ----------
+    statistic
+        A function of row numbers ``(n,)``, int64 and with repeats, that returns one number: such
+        as ``lambda rows: pearson_r(a[rows], b[rows]) - pearson_r(c[rows], b[rows])``.
+    clusters
+        The cluster of each row, ``(N,)``: names or numbers.
+    seed, n_resamples, level
+        As of :func:`bootstrap_interval`.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper end. With fewer than about ten clusters they say little.
+
+    Raises
+    ------
+    ValueError
+        There are no two clusters.
+    """
+    names, cluster = np.unique(np.asarray(clusters), return_inverse=True)
+    if len(names) < 2:
+        raise ValueError(f"All {len(cluster)} rows are of {len(names)} cluster; wanted 2 or more.")
+    members = np.split(np.argsort(cluster, kind="stable"), np.cumsum(np.bincount(cluster))[:-1])
+    rng, values = np.random.default_rng(seed), []
+    for _ in range(n_resamples):
+        drawn = [members[i] for i in rng.integers(len(names), size=len(names))]
+        values.append(float(statistic(torch.from_numpy(np.concatenate(drawn)))))
     lower, upper = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(lower), float(upper)
 
