@@ -29,6 +29,12 @@ GIVEN: dict[str, dict[str, str]] = {
         "256 words of four letters": "4 to the power of 4",
         "58 places": "60 bases, a filter of 3: 60 - 3 + 1",
     },
+    "chapters/02-promoter-expression.ipynb": {
+        "under a ceiling of 0.99": "an example",
+        "four times as far": "what pooling by four does",
+        "Take a tenth of the test genes": "what the exercise asks for",
+        "a learning rate of 0.002": "what the hint advises",
+    },
     "chapters/appendix-many-machines.ipynb": {
         "not 300 promoters but 40,000": "an example; the second is PROMOTERS in the code",
         "come in 625 pieces, so more than 625 cores": "40,000 / 64, both in the code",
