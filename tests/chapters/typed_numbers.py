@@ -30,7 +30,7 @@ GIVEN: dict[str, dict[str, str]] = {
         "58 places": "60 bases, a filter of 3: 60 - 3 + 1",
     },
     "chapters/02-promoter-expression.ipynb": {
-        "under a ceiling of 0.99": "an example",
+        "under a ceiling of 0.99": "an example, no result",
         "four times as far": "what pooling by four does",
         "Take a tenth of the test genes": "what the exercise asks for",
         "a learning rate of 0.002": "what the hint advises",
