@@ -24,7 +24,8 @@ from torch import nn
 from tests.models.procapnet_archives import encode_archive
 from tools.notebooks import ROOT, read, tags
 from tssbook import simulator
-from tssbook.models import FastProCapNet, ProCapNet, procapnet
+from tssbook.data.budding_yeast import Yeast
+from tssbook.models import FastProCapNet, ProCapNet, describe, procapnet
 
 # Chapter, flag: the cells that the branch needs, in the order of the chapter. Those that name the
 # flag must be among them.
@@ -42,7 +43,10 @@ BRANCHES = {
     ("03", "BUILD_DATASET"): (
         "files own-data roughness recipe terms start trained joined curves"
     ),
-    ("03", "TRAIN"): "files roughness recipe terms start trained joined curves replicates",
+    ("03", "TRAIN"): (
+        "files roughness recipe terms start trained joined curves yeast-data yeast-recipe "
+        "yeast-nets replicates"
+    ),
     ("04", "BUILD_DATASET"): "recipe loader start trained curves",
     ("04", "TRAIN"): (
         "simulate both-strands recipe loader start trained curves predict how-good-data unmasked"
@@ -209,11 +213,44 @@ def test_chapter_3_builds_from_files_and_trains_on_them(elsewhere):
     assert variables["to_log"](None, tracks, tracks)[1] is tracks
 
 
-def test_chapter_3_trains():
+def small_yeast(folder: Path) -> Yeast:
+    """Four chromosomes of random letters, 18 genes each, reads in front of their ATGs."""
+    rng = np.random.default_rng(0)
+    lengths = dict.fromkeys(("chrI", "chrIV", "chrVII", "chrXII"), 20_000)
+    records = (f">{c}\n{''.join(rng.choice(list('ACGT'), n))}\n" for c, n in lengths.items())
+    (folder / "genome.fa").write_text("".join(records))
+    names = ["stripe", "slic", "diamide", "stripe-50ng", "stripe-100ng", "slic-1", "slic-2"]
+    names += [f"diamide-{i}" for i in (1, 2, 3)]
+    tracks = {n: (folder / f"{n}.plus.bw", folder / f"{n}.minus.bw") for n in names}
+    for path in (path for pair in tracks.values() for path in pair):
+        with pyBigWig.open(str(path), "w") as file:
+            file.addHeader(list(lengths.items()))
+            for chrom, length in lengths.items():
+                reads = rng.poisson(1.0, length).astype(float).tolist()
+                file.addEntries(chrom, 0, values=reads, span=1, step=1)
+    atg = np.arange(1_000, 19_000, 1_000)
+    genes = pd.DataFrame(
+        {"chrom": chrom, "atg": atg, "strand": ["+", "-"] * (len(atg) // 2)} for chrom in lengths
+    ).explode(["atg", "strand"], ignore_index=True)
+    genes = genes.astype({"atg": int}).assign(shadowed=False, reads=300, name="YFL039C")
+    return Yeast(folder / "genome.fa", folder / "none.bw", genes, genes, tracks)
+
+
+def test_chapter_3_trains(elsewhere, monkeypatch):
+    monkeypatch.setattr("tssbook.data.yeast", lambda: small_yeast(elsewhere))
     given = {"truth": simulator.truth()}  # of a cell that looks at the shipped network
-    variables = run("03", "TRAIN", TRAIN=True, N_LOCI=40, N_TRAIN=40, EPOCHS=1, given=given)
+    variables = run(
+        "03", "TRAIN", TRAIN=True, N_LOCI=40, N_TRAIN=40, EPOCHS=1, YEAST=1, given=given
+    )
     models = trained(variables, epochs=1 + variables["TIDY"])
-    assert set(models) == {"simplenet", *(f"simplenet-noise-{i}" for i in (1, 2, 3))}
+    ways = ["", *(f"-noise-{i}" for i in (1, 2, 3))]
+    assert set(models) == {f"simplenet{of}{way}" for of in ("", "-yeast") for way in ways}
+    net, history = models["simplenet-yeast"], variables["models"]["simplenet-yeast"][1]
+    assert net.config["tracks"] == list(variables["SIX"])
+    shipped = describe("simplenet-yeast")["training"]
+    assert history.attrs["learning_rate"] == shipped["learning_rate"]
+    assert variables["guess_y"]["simplenet-yeast"].shape[1:] == (6, 300)
+    assert variables["part"].train.size == variables["part"].valid.size == 18
 
 
 # --- Chapter 4 ----------------------------------------------------------------------------------
