@@ -188,6 +188,19 @@ def test_without_its_box_a_locus_loses_reads_and_hardly_any_logarithms(chapter):
 
 
 @needs_mirror
+def test_adding_up_misses_the_pair_and_not_the_control(chapter):
+    pairs = chapter["pairs"]
+    # Apart, NFY and SP do nothing; the network expects much, and much too little of both.
+    alone, both = pairs.loc["NFY alone"], pairs.loc["NFY and SP"]
+    assert alone["truth, pair"] == pairs.loc["nothing", "truth, pair"] < 1
+    assert alone["network, pair"] > alone["truth, pair"] + 2
+    assert both["truth, pair"] > both["network, pair"] + 3
+    # In the control it ranks the rows as the truth does.
+    assert (pairs["network, control"].rank() == pairs["truth, control"].rank()).all()
+    r = pd.DataFrame(chapter["scored"]).loc["r of amounts, network"].astype(float)
+    assert r["simplenet-control"] > r["simplenet-pair"] + 0.15
+
+
 def test_yeast_table_that_is_shipped_is_the_one_that_is_computed(chapter):
     shipped = pd.read_csv(chapter["SHIPPED"] / "03-gene_scores.csv")
     computed = chapter["gene_scores"]

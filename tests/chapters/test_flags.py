@@ -44,8 +44,8 @@ BRANCHES = {
         "files own-data roughness recipe terms start trained joined curves"
     ),
     ("03", "TRAIN"): (
-        "files roughness recipe terms start trained joined curves yeast-data yeast-recipe "
-        "yeast-nets replicates"
+        "files roughness recipe terms start trained joined curves harder-terms "
+        "harder-recipe yeast-data yeast-recipe yeast-nets replicates"
     ),
     ("04", "BUILD_DATASET"): "recipe loader start trained curves",
     ("04", "TRAIN"): (
@@ -69,14 +69,23 @@ def notebook(chapter: str) -> Path:
     return path
 
 
-def run(chapter: str, flag: str, *, given: dict[str, Any] | None = None, **flags: Any) -> dict:
-    """Run the cells of a branch with these flags; return the chapter's variables."""
+def run(
+    chapter: str,
+    flag: str,
+    *,
+    given: dict[str, Any] | None = None,
+    until: str | None = None,
+    **flags: Any,
+) -> dict:
+    """Run a branch's cells, up to one of them, with flags; return the chapter's variables."""
     path = notebook(chapter)
     source = {cell.id: cell.source for cell in read(path).cells}
     variables: dict[str, Any] = {"__name__": "__main__", **(given or {})}
     for name in ("setup", "imports", "flags", *BRANCHES[chapter, flag].split()):
         exec(compile(source[name], f"{path.name}:{name}", "exec"), variables)  # noqa: S102
         plt.close("all")
+        if name == until:
+            break
         if name == "flags":
             assert {flag, *flags} <= set(variables)
             variables |= flags
@@ -251,6 +260,15 @@ def test_chapter_3_trains(elsewhere, monkeypatch):
     assert history.attrs["learning_rate"] == shipped["learning_rate"]
     assert variables["guess_y"]["simplenet-yeast"].shape[1:] == (6, 300)
     assert variables["part"].train.size == variables["part"].valid.size == 18
+
+
+def test_chapter_3_trains_on_the_harder_setting():
+    variables = run("03", "TRAIN", TRAIN=[], N_LOCI=40, until="harder-recipe")
+    variables |= {"TRAIN": True, "N_HARDER": 250, "HARDER_EPOCHS": 1, "TIDY": 1}
+    net, history = variables["trained_harder"]("simplenet-pair", True)
+    assert net.config == describe("simplenet-pair")["config"]
+    assert len(history) == 2
+    assert history.attrs["learning_rate"] == describe("simplenet-pair")["training"]["learning_rate"]
 
 
 # --- Chapter 4 ----------------------------------------------------------------------------------
