@@ -175,7 +175,7 @@ def _sha256_once(path: Path, size: int, modified: int) -> str:
 
 def _download(name: str, entry: Mapping[str, Any], goal: Path, progress: bool) -> None:
     """Download to ``NAME.part``, verify, rename. The part of an interrupted download stays."""
-    part = goal.with_name(f"{name}.part")
+    part = goal.with_name(f"{goal.name}.part")
     reasons, wrong = {}, False
     for url in [entry["url"], *entry.get("mirrors", ())]:
         # What is gone on with may be of another version, or another server's: then once more.
