@@ -35,6 +35,10 @@ GIVEN: dict[str, dict[str, str]] = {
         "reads 2,114 bp and predicts 1,000": "ProCapNet's windows",
     },
     "chapters/appendix-shell.ipynb": {"130 after Ctrl-C": "the shells' exit code for it"},
+    "chapters/grammar.ipynb": {
+        "in a fifth of the genes": "Basehoar and others 2004, in its references",
+        "by a hundredth of r, by a tenth": "guesses that a reader may make",
+    },
     "chapters/appendix-big-models.ipynb": {
         "| 6.4 million |": "counted in Chapter 4; the paper of ProCapNet",
         "5,313 human and 1,643 mouse tracks": "the paper of Enformer",
