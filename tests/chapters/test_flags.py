@@ -26,6 +26,9 @@ from tools.notebooks import ROOT, read, tags
 from tssbook import simulator
 from tssbook.data.budding_yeast import Yeast
 from tssbook.models import FastProCapNet, ProCapNet, describe, procapnet
+from tssbook.sequence import one_hot_codes
+
+YEAST = "procapnet-yeast-17", "procapnet-yeast-18", "procapnet-yeast-19"
 
 # Chapter, flag: the cells that the branch needs, in the order of the chapter. Those that name the
 # flag must be among them.
@@ -49,7 +52,8 @@ BRANCHES = {
     ),
     ("04", "BUILD_DATASET"): "recipe loader start trained curves",
     ("04", "TRAIN"): (
-        "simulate both-strands recipe loader start trained curves predict how-good-data unmasked"
+        "simulate both-strands recipe loader start trained yeast-trained small-networks curves "
+        "predict how-good-data unmasked"
     ),
     ("04", "ENCODE"): "simulate both-strands recipe loader trained curves who xist",
 }  # fmt: skip
@@ -316,6 +320,23 @@ def test_chapter_4_trains():
     variables = run("04", "TRAIN", TRAIN=True, N_LOCI=60, N_TRAIN=60, EPOCHS=1)
     masked, naive = trained(variables, epochs=1).values()
     assert not torch.equal(masked.fconv.weight, naive.fconv.weight)
+
+
+def test_chapter_4_trains_on_yeast():
+    """The recipe of the real section, on simulated windows."""
+    variables = run("04", "TRAIN", TRAIN=["small-networks", *YEAST], N_LOCI=60)
+    rows, made = variables["split"], variables["made"]
+    windows = simulator.peak_windows(made, np.arange(60))
+    nets = [variables["yeast_trained"](seed, windows, rows, epochs=1) for seed in (17, 18)]
+    assert not torch.equal(nets[0].fconv.weight, nets[1].fconv.weight)
+    shipped = ProCapNet.from_pretrained(YEAST[0])
+    assert not torch.equal(nets[0].fconv.weight, shipped.fconv.weight)
+    x = one_hot_codes(made.sequences[:, :500])
+    amount = torch.from_numpy(np.log2(1 + made.reads.sum((1, 2)))).float()
+    found = variables["small_networks"](x, amount, rows, epochs=1)
+    assert list(found) == ["toy CNN", "PromoterNet"]
+    assert len(found) == len(rows.test)
+    assert np.isfinite(found).all(axis=None)
 
 
 def test_chapter_4_uses_the_published_networks(elsewhere, monkeypatch):

@@ -29,6 +29,13 @@ GIVEN: dict[str, dict[str, str]] = {
         "256 words of four letters": "4 to the power of 4",
         "58 places": "60 bases, a filter of 3: 60 - 3 + 1",
     },
+    "chapters/04-procapnet.ipynb": {
+        "8, 16 and so on up to 256": "2 to the power of 1 to 8, the layers' gaps",
+        "save more than nine tenths of it": "the ratio of the work is printed above",
+        "a learning rate of 0.0005": "the paper of ProCapNet",
+        "a twentieth of a percent": "1 of 2,000 places",
+        "gaps of 2 to 256": "the layers' gaps",
+    },
     "chapters/appendix-many-machines.ipynb": {
         "not 300 promoters but 40,000": "an example; the second is PROMOTERS in the code",
         "come in 625 pieces, so more than 625 cores": "40,000 / 64, both in the code",
