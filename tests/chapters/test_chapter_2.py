@@ -16,6 +16,7 @@ from tools.notebooks import ROOT
 from tssbook import metrics
 from tssbook.data import Split
 from tssbook.models import describe
+from tssbook.sequence import one_hot
 from tssbook.training import predict
 
 NOTEBOOK = ROOT / "chapters" / "02-promoter-expression.ipynb"
@@ -101,6 +102,9 @@ def test_live_training_follows_its_recipe(chapter, monkeypatch):
     assert len(history) == 2
     assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
     assert history.attrs["batch_size"] == 64
+    assert history.attrs["seed"] == 17
+    _, history = chapter["trained"]("some", split=few, epochs=1, rate=0.001, seed=18)
+    assert (history.attrs["learning_rate"], history.attrs["seed"]) == (0.001, 18)
     ten, _ = chapter["trained"](
         "some", split=few, epochs=1, y=torch.zeros(len(chapter["data"].y), 10)
     )
@@ -138,6 +142,61 @@ def test_transfer_curve(chapter):
 
 
 # --- real data --------------------------------------------------------------------------------
+
+
+YEAST = ("predicted", "scores", "leak", "words")
+
+
+@needs_mirror
+@pytest.mark.parametrize("name", YEAST)
+def test_shipped_table_is_what_the_chapter_computes(chapter, name):
+    stored = pd.read_csv(chapter["TABLES"] / f"02-yeast_{name}.csv")
+    computed = chapter[f"yeast_{name}"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(stored, computed, check_dtype=False, atol=1e-3, rtol=1e-3)
+
+
+@needs_mirror
+def test_shipped_yeast_network_says_what_the_shipped_table_says(chapter):
+    rows = torch.from_numpy(chapter["fold_0"].test)
+    again = predict(chapter["yeast_net"], chapter["yeast_x"][rows])
+    assert (again - chapter["said"]["chromosomes"][rows]).abs().max() < 0.01
+
+
+@needs_mirror
+def test_every_yeast_gene_is_tested_once_and_never_by_a_model_that_saw_its_chromosome(chapter):
+    where, four = chapter["where"], chapter["folds"]["chromosomes"]
+    tested = np.concatenate([split.test for split in four])
+    assert sorted(tested) == list(range(len(where)))
+    for split in four:
+        train, valid, test = (set(where[rows]) for rows in split)
+        assert len(valid) == 1
+        assert len(train | valid | test) == len(train) + len(valid) + len(test) == 16
+
+
+@needs_mirror
+def test_codons_are_those_of_known_proteins(chapter):
+    """Actin has an intron and begins MDSEVAALVI; TDH3, on the - strand, MVRVAINGFG."""
+    for gene, begin in {"YFL039C": "MDSEVAALVI", "YGR192C": "MVRVAINGFG"}.items():
+        row = list(chapter["names"]).index(gene)
+        assert "".join(chapter["LETTERS"][c] for c in chapter["coding"][row][:10]) == begin
+
+
+@needs_mirror
+def test_known_duplicates_are_relatives(chapter):
+    """TDH2 and TDH3 descend from one gene; actin and TDH3 do not."""
+    row = {name: i for i, name in enumerate(chapter["names"])}
+    kin = [chapter["kin_of"][row[name]] for name in ("YJR009C", "YGR192C", "YFL039C")]
+    assert kin[0] == kin[1] != kin[2]
+    assert chapter["chance"] < 5
+
+
+def test_matches_by_hand(chapter):
+    """TTAC stands at 2 of GATTACAGTAA, and turned (GTAA) at 7."""
+    x = one_hot(["GATTACAGTAA"])
+    assert chapter["matches"](x, "TTAC", False).nonzero()[:, 1].tolist() == [2, 3, 4, 5]
+    both = [2, 3, 4, 5, 7, 8, 9, 10]
+    assert chapter["matches"](x, "TTAC", True).nonzero()[:, 1].tolist() == both
+    assert chapter["matches"](x, "TWRC", False).nonzero()[:, 1].tolist() == [2, 3, 4, 5]
 
 
 @needs_mirror

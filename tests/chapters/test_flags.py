@@ -39,7 +39,7 @@ BRANCHES = {
     ),
     ("02", "TRAIN"): (
         "files load-promoters noise splits ridge baselines trained curves intervals scores leak "
-        "strands trunk ecoli-data ecoli-predictions"
+        "strands trunk yeast-data yeast-folds yeast-networks ecoli-data ecoli-predictions"
     ),
     ("02", "LARGE"): "files load-promoters noise splits large",
     ("03", "LOGARITHMS"): "recipe",  # with BUILD_DATASET
@@ -162,11 +162,41 @@ def ecoli_file(path: Path, n: int = 120) -> Path:
     return path
 
 
+def small_yeast(folder: Path) -> Yeast:
+    """Five genes on each of sixteen chromosomes, in the layout of the real ones."""
+    rng = np.random.default_rng(0)
+    roman = "I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI"
+    chroms = [f"chr{number}" for number in roman.split()]
+    letters = {chrom: "".join(rng.choice(list("ACGT"), 6000)) for chrom in chroms}
+    fasta = folder / "yeast.fa"
+    fasta.write_text("".join(f">{chrom}\n{s}\n" for chrom, s in letters.items()))
+    start = np.tile(np.arange(5) * 1000 + 600, 16)
+    genes = pd.DataFrame(
+        {
+            "chrom": np.repeat(chroms, 5),
+            "start": start,
+            "end": start + 300,
+            "name": [f"Y{i}" for i in range(80)],
+            "strand": "+",
+            "shadowed": False,
+        }
+    )
+    reads = pd.DataFrame(rng.integers(1, 1000, (80, 4)), columns=["ypd-1", "ypd-2", "ypd-3", "ypd"])
+    expression = pd.DataFrame({"gene": genes["name"], "exons": 300}).join(reads)
+    return Yeast(fasta, folder / "none.bw", genes, expression, {})
+
+
 def test_chapter_2_trains(elsewhere, monkeypatch):
     table = ecoli_file(elsewhere / "ecoli.tsv.gz")
     monkeypatch.setattr("tssbook.data.promoters.fetch", lambda name: table)
-    models = trained(run("02", "TRAIN", TRAIN=True, N_GENES=80, EPOCHS=1), epochs=1)
+    monkeypatch.setattr("tssbook.data.yeast", lambda: small_yeast(elsewhere))
+    variables = run("02", "TRAIN", TRAIN=True, N_GENES=80, EPOCHS=1)
+    models = trained(variables, epochs=1)
+    predicted = variables["yeast_predicted"]
+    assert np.isfinite(predicted[["chromosomes", "random"]]).all(axis=None)
+    assert (predicted[["chromosomes", "random"]].nunique() > 70).all()  # not the same for all
     assert {name: model.linear2.out_features for name, model in models.items()} == {
+        "promoter-yeast": 1,
         "promoter": 1,
         "promoter-random-split": 1,
         "promoter-one-strand": 1,

@@ -36,6 +36,12 @@ GIVEN: dict[str, dict[str, str]] = {
         "a twentieth of a percent": "1 of 2,000 places",
         "gaps of 2 to 256": "the layers' gaps",
     },
+    "chapters/02-promoter-expression.ipynb": {
+        "under a ceiling of 0.99": "an example, no result",
+        "four times as far": "what pooling by four does",
+        "Take a tenth of the test genes": "what the exercise asks for",
+        "a learning rate of 0.002": "what the hint advises",
+    },
     "chapters/appendix-many-machines.ipynb": {
         "not 300 promoters but 40,000": "an example; the second is PROMOTERS in the code",
         "come in 625 pieces, so more than 625 cores": "40,000 / 64, both in the code",
