@@ -256,7 +256,7 @@ def test_chapter_3_builds_from_files_and_trains_on_them(elsewhere):
     assert variables["to_log"](None, tracks, tracks)[1] is tracks
 
 
-def small_yeast(folder: Path) -> Yeast:
+def yeast_with_reads(folder: Path) -> Yeast:
     """Four chromosomes of random letters, 18 genes each, reads in front of their ATGs."""
     rng = np.random.default_rng(0)
     lengths = dict.fromkeys(("chrI", "chrIV", "chrVII", "chrXII"), 20_000)
@@ -280,7 +280,7 @@ def small_yeast(folder: Path) -> Yeast:
 
 
 def test_chapter_3_trains(elsewhere, monkeypatch):
-    monkeypatch.setattr("tssbook.data.yeast", lambda: small_yeast(elsewhere))
+    monkeypatch.setattr("tssbook.data.yeast", lambda: yeast_with_reads(elsewhere))
     given = {"truth": simulator.truth()}  # of a cell that looks at the shipped network
     variables = run(
         "03", "TRAIN", TRAIN=True, N_LOCI=40, N_TRAIN=40, EPOCHS=1, YEAST=1, given=given

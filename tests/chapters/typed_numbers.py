@@ -48,6 +48,9 @@ GIVEN: dict[str, dict[str, str]] = {
         "reads 2,114 bp and predicts 1,000": "ProCapNet's windows",
     },
     "chapters/appendix-shell.ipynb": {"130 after Ctrl-C": "the shells' exit code for it"},
+    "chapters/03-puffin.ipynb": {
+        "an SP 45 to 85 bases away": "a rule of the simulator (harder.py)",
+    },
     "chapters/grammar.ipynb": {
         "in a fifth of the genes": "Basehoar and others 2004, in its references",
         "by a hundredth of r, by a tenth": "guesses that a reader may make",
