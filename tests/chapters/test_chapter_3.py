@@ -188,6 +188,92 @@ def test_without_its_box_a_locus_loses_reads_and_hardly_any_logarithms(chapter):
 
 
 @needs_mirror
+def test_adding_up_misses_the_pair_and_not_the_control(chapter):
+    pairs = chapter["pairs"]
+    # Apart, NFY and SP do nothing; the network expects much, and much too little of both.
+    alone, both = pairs.loc["NFY alone"], pairs.loc["NFY and SP"]
+    assert alone["truth, pair"] == pairs.loc["nothing", "truth, pair"] < 1
+    assert alone["network, pair"] > alone["truth, pair"] + 2
+    assert both["truth, pair"] > both["network, pair"] + 3
+    # In the control it ranks the rows as the truth does.
+    assert (pairs["network, control"].rank() == pairs["truth, control"].rank()).all()
+    r = pd.DataFrame(chapter["scored"]).loc["r of amounts, network"].astype(float)
+    assert r["simplenet-control"] > r["simplenet-pair"] + 0.15
+
+
+def test_yeast_table_that_is_shipped_is_the_one_that_is_computed(chapter):
+    shipped = pd.read_csv(chapter["SHIPPED"] / "03-gene_scores.csv")
+    computed = chapter["gene_scores"]
+    pd.testing.assert_frame_equal(shipped[["name", "assay"]], computed[["name", "assay"]])
+    close = [c for c in shipped if not c.startswith("letters")][2:]  # a fit in between, below
+    np.testing.assert_allclose(shipped[close], computed[close], rtol=1e-3, atol=1e-3)
+    r = [table.groupby("assay")["letters r"].mean() for table in (shipped, computed)]
+    np.testing.assert_allclose(*r, atol=5e-3)
+
+
+@needs_mirror
+def test_yeast_is_split_by_chromosome_and_the_windows_by_the_atg(chapter):
+    genes, part = chapter["genes_y"], chapter["part"]
+    assert set(genes["chrom"].iloc[part.test]) == {"chrIV", "chrXII"}
+    assert set(genes["chrom"].iloc[part.valid]) == {"chrVII"}
+    starts = {"".join("ACGT"[i] for i in row[575:578]) for row in chapter["held"].codes}
+    assert starts == {"ATG"}  # in the middle of each window
+    first = chapter["learn"].codes[:, 265:268]
+    assert (first == [0, 3, 2]).all()
+
+
+def test_profiles_of_yeast_guess_by_guess(chapter):
+    scores = chapter["gene_scores"].set_index("assay")
+    r = scores.filter(regex=" r$").rename(columns=lambda c: c.removesuffix(" r"))
+    r = r.groupby("assay").mean()
+    for assay, letters, words, half in (
+        ("stripe", 0.54, 0.644, 0.913),
+        ("slic", 0.51, 0.592, 0.856),
+        ("diamide", 0.54, 0.632, 0.894),
+    ):
+        row = r.loc[assay]
+        assert row["mean"] == pytest.approx(0.15, abs=0.02)
+        assert row["letters"] == pytest.approx(letters, abs=0.02)
+        assert row["simplenet-yeast"] == pytest.approx(words, abs=0.01)
+        assert row["half"] == pytest.approx(half, abs=0.01)
+        noise = row[chapter["FROM_NOISE"]]
+        assert row["letters"] < noise.min() <= noise.max() < words < row["average"]
+    assert r.loc["stripe", "SLIC-CAGE"] == pytest.approx(0.755, abs=0.01)
+    total = scores.loc["stripe"].filter(regex="amount$").mean()
+    assert total["simplenet-yeast amount"] == pytest.approx(0.35, abs=0.03)
+    assert total["half amount"] > 0.95
+
+
+@needs_mirror
+def test_only_four_known_motifs_of_yeast_have_a_name(chapter):
+    known = chapter["known_y"]
+    named = {factor for factor, row in known.items() if row["verdict"] == "named"}
+    assert named == {"SPT15", "REB1", "ABF1", "DOT6"}
+    assert chapter["n_named"] < 10
+    smooth = chapter["smooth"]
+    for factor, low, high in (("SPT15", 40, 120), ("REB1", 80, 130), ("ABF1", 80, 140)):
+        f = known[factor]["filter"]
+        for channel in (f, f + 40):
+            assert low <= smooth[channel, 0].argmax() - 300 <= high
+    reb1 = smooth[known["REB1"]["filter"]]
+    assert np.corrcoef(reb1[0], reb1[-1][::-1])[0, 1] > 0.8  # the mirror image
+
+
+@needs_mirror
+def test_networks_of_yeast_know_reb1_and_hardly_anything_of_stress(chapter):
+    table = pd.DataFrame(chapter["stress_y"]).T
+    strong = ["Reb1", "Abf1", "Stb3", "Dot6", "Mbp1", "run of T", "Msn2/4"]
+    assert (table.loc[strong, "STRIPE: all four"] == "more").all()
+    assert (table["diamide - STRIPE: all four"] != "more").all()
+    assert (table.loc[["Yap1", "Rpn4"], "STRIPE: all four"] == "-").all()
+    assert len(chapter["agreed_y"].table) == 0
+    r = {k: np.corrcoef(v, chapter["moved"])[0, 1] for k, v in chapter["change"].items()}
+    assert r.pop("half the data") == pytest.approx(0.91, abs=0.02)
+    assert r.pop("simplenet-yeast") == pytest.approx(0.20, abs=0.03)
+    assert max(r.values()) < 0.15
+
+
+@needs_mirror
 def test_published_network_on_real_promoters(chapter):
     main, real = chapter["main"], chapter["real"]
     assert len(main) == len(real["x"]) == 237

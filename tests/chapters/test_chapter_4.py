@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.chapters.running import working_in
 from tests.support import needs_mirror
 from tools.notebooks import ROOT
+from tssbook.data import BigWigs
 from tssbook.models import describe
 from tssbook.simulator import peak_windows
 
@@ -222,19 +224,6 @@ def test_area_by_hand(chapter):
     assert chapter["area"](score, is_peak) == 2.5 / 4
 
 
-def test_interval_draws_whole_groups(chapter):
-    """Two groups whose members are alike: a mean is 0, 1/2 or 1, never anything else."""
-    values, groups = np.array([0.0, 0, 0, 1, 1, 1]), np.array(list("aaabbb"))
-    seen = []
-
-    def mean(rows):
-        seen.append(values[rows].mean())
-        return seen[-1]
-
-    assert chapter["interval"](mean, groups, n=200).tolist() == [0, 1]
-    assert set(seen) == {0, 0.5, 1}
-
-
 @needs_mirror
 def test_loader_mask_and_metrics_run_on_gro_cap(chapter):
     assert len(chapter["active"]) == 18
@@ -248,13 +237,134 @@ def test_loader_mask_and_metrics_run_on_gro_cap(chapter):
     assert abs(found.loc[("Puffin, trained on this chromosome", "logarithms"), "r"] - 0.58) < 0.02
 
 
+# --- yeast: with the data, and from the tables for those who have none ---------------------------
+
+TABLES = ROOT / "lib" / "tssbook" / "shipped" / "tables"
+FROM_TABLES = ("yeast-tables yeast-good yeast-good-amounts yeast-fails small-networks "
+               "yeast-tasks-r yeast-tasks")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def without_data(run, tmp_path_factory):
+    """The variables of a reader who cannot have the data."""
+    with working_in(tmp_path_factory.mktemp("nothing")):
+        return run.again(*FROM_TABLES.split(), y=None)
+
+
+@needs_mirror
+@pytest.mark.parametrize("name", ["yeast_scores", "yeast_amounts", "yeast_tasks"])
+def test_shipped_tables_are_those_of_the_data(chapter, name):
+    shipped = pd.read_csv(TABLES / f"04-{name}.csv")
+    computed = chapter[name][list(shipped)]
+    pd.testing.assert_frame_equal(
+        computed, shipped, rtol=0, atol=1e-3, check_dtype=False, check_categorical=False
+    )
+
+
+def test_no_measured_value_is_shipped():
+    columns = pd.read_csv(TABLES / "04-yeast_scores.csv", nrows=1).columns[6:]
+    said = {name.split(", ")[0] for name in columns}
+    assert said == {"profile r", "both strands", "JSD", "main start", "amount"}
+    amounts = {name for name in columns if name.startswith("amount")}
+    assert amounts == {"amount, SimpleNet", "amount, seed 17", "amount, ensemble"}
+
+
+@needs_mirror
+def test_windows_of_both_strands_lie_along_the_gene(chapter):
+    """A row of each strand by hand: index 500 is the A of the ATG, and upstream comes first."""
+    y, test = chapter["y"], chapter["y_split"].test
+    loci, seen = chapter["loci"].iloc[test], chapter["y_seen"][:, 0].numpy()
+    assert (chapter["cut"].codes[:, 1057:1060] == [0, 3, 2]).all(1).mean() > 0.99
+    mask, stripe = BigWigs([y.mappability]), y.bigwigs("stripe")
+    for strand, step in (("+", 1), ("-", -1)):
+        row = np.flatnonzero((loci["strand"] == strand).to_numpy() & ~seen.all(1))[0]
+        at = loci["atg"].iloc[row]
+        first = at - 500 if strand == "+" else at - 499
+        there = [[loci["chrom"].iloc[row]], [first], 1000]
+        assert ((mask.read(*there)[0, 0] >= 1)[::step] == seen[row]).all()
+        reads = np.nan_to_num(stripe.read(*there)[0, :: 1 if strand == "+" else -1])
+        np.testing.assert_array_equal(reads[0][::step], chapter["y_true"][row, 0].numpy())
+
+
+def test_shape_is_learned_and_the_ensemble_is_best(without_data):
+    scores = without_data["yeast_scores"]
+    assert len(scores) == 1100
+    assert set(scores["chrom"]) == {"chrIV", "chrXII"}
+    mean = scores.mean(numeric_only=True)
+    for what in ("profile r", "both strands", "main start"):
+        ours = [mean[f"{what}, {who}"] for who in ("mean", "one network", "ensemble", "SLIC-CAGE")]
+        assert ours == sorted(ours)
+        assert mean[f"{what}, SLIC-CAGE"] < mean[f"{what}, half"]
+    assert 0.68 < mean["profile r, one network"] / mean["profile r, half"] < 0.74
+    assert mean["both strands, SimpleNet"] < mean["both strands, one network"] - 0.02
+    gain = scores["profile r, one network"] - scores["profile r, SimpleNet"]
+    assert abs(gain.mean()) < 0.01  # as good in front of the gene
+
+
+def test_amounts_are_hardly_learned(without_data):
+    window = without_data["yeast_amounts"].set_index("who")
+    assert window.loc["ensemble", "r"] < 0.5 * window.loc["half", "r"]
+    one, gene, front = (
+        window.loc[who, "r"]
+        for who in ("seed 17", "seed 17, gene shuffled", "seed 17, -500..+49 shuffled")
+    )
+    assert gene < front < one
+    front = without_data["yeast_tasks"].set_index("who")
+    order = ["PromoterNet", "toy CNN", "SimpleNet", "seed 17", "SLIC-CAGE", "half"]
+    assert front.loc[order, "r"].is_monotonic_increasing
+    assert front.loc["toy CNN", "from"] < front.loc["PromoterNet", "to"]  # they overlap
+    assert front.loc["GC", "to"] > front.loc["PromoterNet", "from"]
+
+
+def test_predictions_of_the_small_networks_are_of_these_genes(without_data):
+    assert without_data["small"]["name"].equals(without_data["yeast_scores"]["name"])
+
+
+@needs_mirror
+def test_tables_without_data_say_the_same(chapter, without_data):
+    for name in ("good", "tasks"):
+        assert (chapter[name] == without_data[name]).mean(axis=None) > 0.9  # but for last digits
+
+
+@needs_mirror
+def test_sharp_and_broad(chapter):
+    two, share = chapter["two"], chapter["main_share"]
+    own = chapter["y_true"][:, 0, chapter["NEAR"]]
+    enough = (own.sum(1) >= 500) & chapter["y_seen"].all(-1)[:, 0]
+    assert share[two["sharp"]] == share[enough].max()
+    assert share[two["broad"]] == share[enough].min()
+    parts = chapter["y_parts"]
+    assert all(found.deltas.abs().max() < 1e-4 for found in parts.values())
+    start = 1057 - 250 + own[two["sharp"]].argmax().item()
+    base = parts["sharp"].contributions[0].sum(0)
+    assert set(base.topk(3).indices.tolist()) == {start - 8, start - 1, start}
+    start = 1057 - 250 + own[two["broad"]].argmax().item()
+    top = parts["broad"].contributions[0].sum(0).unfold(0, 8, 1).sum(1).argmax().item()
+    assert 10 < top - start < 40
+    assert (
+        10
+        < chapter["y_proba"][two["broad"], 0, chapter["NEAR"]].argmax() - own[two["broad"]].argmax()
+        < 40
+    )
+
+
+@needs_mirror
+def test_design_pleases_the_network_it_was_made_with(chapter):
+    judged = chapter["judged"]
+    own, others = judged["seed 17"], judged[["seed 18", "seed 19"]]
+    assert len(chapter["turned"].edits) <= 20
+    assert own["designed with seed 17"] > 0.7
+    assert (others.loc["designed with seed 17"] < own["designed with seed 17"] - 0.2).all()
+    assert (others.loc["designed with seed 17"] > others.loc["random edits, highest of 20"]).all()
+
+
 # --- sentences that are made from values ---------------------------------------------------------
 
 OURS, PUBLISHED = "our network, trained on simulated loci", "the published networks, seven folds"
 
 
 def said(run, cell: str, **values) -> str:
-    """Return what a cell of section 11 says of these values; no file is needed."""
+    """Return what a cell of section 12 says of these values; no file is needed."""
     texts: list[str] = []
     run.again(cell, real=True, say=lambda *parts: texts.append(" ".join(parts)), **values)
     return " ".join(texts)

@@ -25,7 +25,10 @@ from tests.models.procapnet_archives import encode_archive
 from tools.notebooks import ROOT, read, tags
 from tssbook import simulator
 from tssbook.data.budding_yeast import Yeast
-from tssbook.models import FastProCapNet, ProCapNet, procapnet
+from tssbook.models import FastProCapNet, ProCapNet, describe, procapnet
+from tssbook.sequence import one_hot_codes
+
+YEAST = "procapnet-yeast-17", "procapnet-yeast-18", "procapnet-yeast-19"
 
 # Chapter, flag: the cells that the branch needs, in the order of the chapter. Those that name the
 # flag must be among them.
@@ -43,10 +46,14 @@ BRANCHES = {
     ("03", "BUILD_DATASET"): (
         "files own-data roughness recipe terms start trained joined curves"
     ),
-    ("03", "TRAIN"): "files roughness recipe terms start trained joined curves replicates",
+    ("03", "TRAIN"): (
+        "files roughness recipe terms start trained joined curves harder-terms "
+        "harder-recipe yeast-data yeast-recipe yeast-nets replicates"
+    ),
     ("04", "BUILD_DATASET"): "recipe loader start trained curves",
     ("04", "TRAIN"): (
-        "simulate both-strands recipe loader start trained curves predict how-good-data unmasked"
+        "simulate both-strands recipe loader start trained yeast-trained small-networks curves "
+        "predict how-good-data unmasked"
     ),
     ("04", "ENCODE"): "simulate both-strands recipe loader trained curves who xist",
 }  # fmt: skip
@@ -66,14 +73,23 @@ def notebook(chapter: str) -> Path:
     return path
 
 
-def run(chapter: str, flag: str, *, given: dict[str, Any] | None = None, **flags: Any) -> dict:
-    """Run the cells of a branch with these flags; return the chapter's variables."""
+def run(
+    chapter: str,
+    flag: str,
+    *,
+    given: dict[str, Any] | None = None,
+    until: str | None = None,
+    **flags: Any,
+) -> dict:
+    """Run a branch's cells, up to one of them, with flags; return the chapter's variables."""
     path = notebook(chapter)
     source = {cell.id: cell.source for cell in read(path).cells}
     variables: dict[str, Any] = {"__name__": "__main__", **(given or {})}
     for name in ("setup", "imports", "flags", *BRANCHES[chapter, flag].split()):
         exec(compile(source[name], f"{path.name}:{name}", "exec"), variables)  # noqa: S102
         plt.close("all")
+        if name == until:
+            break
         if name == "flags":
             assert {flag, *flags} <= set(variables)
             variables |= flags
@@ -240,11 +256,53 @@ def test_chapter_3_builds_from_files_and_trains_on_them(elsewhere):
     assert variables["to_log"](None, tracks, tracks)[1] is tracks
 
 
-def test_chapter_3_trains():
+def yeast_with_reads(folder: Path) -> Yeast:
+    """Four chromosomes of random letters, 18 genes each, reads in front of their ATGs."""
+    rng = np.random.default_rng(0)
+    lengths = dict.fromkeys(("chrI", "chrIV", "chrVII", "chrXII"), 20_000)
+    records = (f">{c}\n{''.join(rng.choice(list('ACGT'), n))}\n" for c, n in lengths.items())
+    (folder / "genome.fa").write_text("".join(records))
+    names = ["stripe", "slic", "diamide", "stripe-50ng", "stripe-100ng", "slic-1", "slic-2"]
+    names += [f"diamide-{i}" for i in (1, 2, 3)]
+    tracks = {n: (folder / f"{n}.plus.bw", folder / f"{n}.minus.bw") for n in names}
+    for path in (path for pair in tracks.values() for path in pair):
+        with pyBigWig.open(str(path), "w") as file:
+            file.addHeader(list(lengths.items()))
+            for chrom, length in lengths.items():
+                reads = rng.poisson(1.0, length).astype(float).tolist()
+                file.addEntries(chrom, 0, values=reads, span=1, step=1)
+    atg = np.arange(1_000, 19_000, 1_000)
+    genes = pd.DataFrame(
+        {"chrom": chrom, "atg": atg, "strand": ["+", "-"] * (len(atg) // 2)} for chrom in lengths
+    ).explode(["atg", "strand"], ignore_index=True)
+    genes = genes.astype({"atg": int}).assign(shadowed=False, reads=300, name="YFL039C")
+    return Yeast(folder / "genome.fa", folder / "none.bw", genes, genes, tracks)
+
+
+def test_chapter_3_trains(elsewhere, monkeypatch):
+    monkeypatch.setattr("tssbook.data.yeast", lambda: yeast_with_reads(elsewhere))
     given = {"truth": simulator.truth()}  # of a cell that looks at the shipped network
-    variables = run("03", "TRAIN", TRAIN=True, N_LOCI=40, N_TRAIN=40, EPOCHS=1, given=given)
+    variables = run(
+        "03", "TRAIN", TRAIN=True, N_LOCI=40, N_TRAIN=40, EPOCHS=1, YEAST=1, given=given
+    )
     models = trained(variables, epochs=1 + variables["TIDY"])
-    assert set(models) == {"simplenet", *(f"simplenet-noise-{i}" for i in (1, 2, 3))}
+    ways = ["", *(f"-noise-{i}" for i in (1, 2, 3))]
+    assert set(models) == {f"simplenet{of}{way}" for of in ("", "-yeast") for way in ways}
+    net, history = models["simplenet-yeast"], variables["models"]["simplenet-yeast"][1]
+    assert net.config["tracks"] == list(variables["SIX"])
+    shipped = describe("simplenet-yeast")["training"]
+    assert history.attrs["learning_rate"] == shipped["learning_rate"]
+    assert variables["guess_y"]["simplenet-yeast"].shape[1:] == (6, 300)
+    assert variables["part"].train.size == variables["part"].valid.size == 18
+
+
+def test_chapter_3_trains_on_the_harder_setting():
+    variables = run("03", "TRAIN", TRAIN=[], N_LOCI=40, until="harder-recipe")
+    variables |= {"TRAIN": True, "N_HARDER": 250, "HARDER_EPOCHS": 1, "TIDY": 1}
+    net, history = variables["trained_harder"]("simplenet-pair", True)
+    assert net.config == describe("simplenet-pair")["config"]
+    assert len(history) == 2
+    assert history.attrs["learning_rate"] == describe("simplenet-pair")["training"]["learning_rate"]
 
 
 # --- Chapter 4 ----------------------------------------------------------------------------------
@@ -292,6 +350,23 @@ def test_chapter_4_trains():
     variables = run("04", "TRAIN", TRAIN=True, N_LOCI=60, N_TRAIN=60, EPOCHS=1)
     masked, naive = trained(variables, epochs=1).values()
     assert not torch.equal(masked.fconv.weight, naive.fconv.weight)
+
+
+def test_chapter_4_trains_on_yeast():
+    """The recipe of the real section, on simulated windows."""
+    variables = run("04", "TRAIN", TRAIN=["small-networks", *YEAST], N_LOCI=60)
+    rows, made = variables["split"], variables["made"]
+    windows = simulator.peak_windows(made, np.arange(60))
+    nets = [variables["yeast_trained"](seed, windows, rows, epochs=1) for seed in (17, 18)]
+    assert not torch.equal(nets[0].fconv.weight, nets[1].fconv.weight)
+    shipped = ProCapNet.from_pretrained(YEAST[0])
+    assert not torch.equal(nets[0].fconv.weight, shipped.fconv.weight)
+    x = one_hot_codes(made.sequences[:, :500])
+    amount = torch.from_numpy(np.log2(1 + made.reads.sum((1, 2)))).float()
+    found = variables["small_networks"](x, amount, rows, epochs=1)
+    assert list(found) == ["toy CNN", "PromoterNet"]
+    assert len(found) == len(rows.test)
+    assert np.isfinite(found).all(axis=None)
 
 
 def test_chapter_4_uses_the_published_networks(elsewhere, monkeypatch):

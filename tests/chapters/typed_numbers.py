@@ -29,6 +29,13 @@ GIVEN: dict[str, dict[str, str]] = {
         "256 words of four letters": "4 to the power of 4",
         "58 places": "60 bases, a filter of 3: 60 - 3 + 1",
     },
+    "chapters/04-procapnet.ipynb": {
+        "8, 16 and so on up to 256": "2 to the power of 1 to 8, the layers' gaps",
+        "save more than nine tenths of it": "the ratio of the work is printed above",
+        "a learning rate of 0.0005": "the paper of ProCapNet",
+        "a twentieth of a percent": "1 of 2,000 places",
+        "gaps of 2 to 256": "the layers' gaps",
+    },
     "chapters/02-promoter-expression.ipynb": {
         "under a ceiling of 0.99": "an example, no result",
         "four times as far": "what pooling by four does",
@@ -41,6 +48,13 @@ GIVEN: dict[str, dict[str, str]] = {
         "reads 2,114 bp and predicts 1,000": "ProCapNet's windows",
     },
     "chapters/appendix-shell.ipynb": {"130 after Ctrl-C": "the shells' exit code for it"},
+    "chapters/03-puffin.ipynb": {
+        "an SP 45 to 85 bases away": "a rule of the simulator (harder.py)",
+    },
+    "chapters/grammar.ipynb": {
+        "in a fifth of the genes": "Basehoar and others 2004, in its references",
+        "by a hundredth of r, by a tenth": "guesses that a reader may make",
+    },
     "chapters/appendix-big-models.ipynb": {
         "| 6.4 million |": "counted in Chapter 4; the paper of ProCapNet",
         "5,313 human and 1,643 mouse tracks": "the paper of Enformer",

@@ -18,6 +18,7 @@ from tssbook.simulator import (
     scan,
     simulate_harder,
     truth,
+    write_motifs,
 )
 
 N, L, TSS = 1000, 2600, 1300
@@ -218,3 +219,23 @@ def test_digest(made):
     """If it fails, numpy's random numbers or a dial have changed: train again what is shipped."""
     digest = hashlib.sha256(made.sequences.tobytes() + made.reads.tobytes())
     assert digest.hexdigest()[:16] == "8f9f1c5556124e71"
+
+
+def test_write_motifs_by_hand(plain):
+    # Each motif is found where its anchor was to stand, and nothing else was changed.
+    changed = write_motifs(plain[:1], [("NFY", -115), ("SP", -50)])
+    found = harder_scan(changed).set_index("motif")
+    middle = plain.shape[1] // 2
+    names = truth().names
+    for name, place in {"NFY": -115, "SP": -50}.items():
+        best = found.loc[[names.index(name)]].sort_values("strength").iloc[-1]
+        assert (best["anchor"] - middle, best["strand"]) == (place, "+")
+    width = sum(truth().pwms[names.index(name)].shape[1] for name in ("NFY", "SP"))
+    assert 0 < (changed != plain[:1]).sum() <= width
+
+
+def test_write_motifs_refuses(plain):
+    with pytest.raises(ValueError, match="no motif 'XYZ'; wanted one of YY1"):
+        write_motifs(plain, [("XYZ", 0)])
+    with pytest.raises(ValueError, match="does not fit into"):
+        write_motifs(plain, [("SP", -plain.shape[1])])

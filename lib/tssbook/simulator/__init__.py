@@ -13,6 +13,7 @@ from tssbook.simulator.harder import (
     harder_rates,
     harder_scan,
     simulate_harder,
+    write_motifs,
 )
 from tssbook.simulator.procap import ProcapLoci, peak_windows, procap_rates, simulate_procap
 from tssbook.simulator.rates import log_rate, rates, scan
@@ -42,4 +43,5 @@ __all__ = [
     "simulate_procap",
     "truth",
     "write_files",
+    "write_motifs",
 ]

@@ -20,7 +20,7 @@ The truth is a function of the sequence still, in whole numbers, as in
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
@@ -44,7 +44,15 @@ from tssbook.simulator.rates import RATE_BITS, TSS_REACH, scan, whole_rates
 from tssbook.simulator.rules import MOTIFS, UNIT, truth
 from tssbook.simulator.simulation import CHROMOSOMES, drawn
 
-__all__ = ["DECOY", "HarderLoci", "harder_block", "harder_rates", "harder_scan", "simulate_harder"]
+__all__ = [
+    "DECOY",
+    "HarderLoci",
+    "harder_block",
+    "harder_rates",
+    "harder_scan",
+    "simulate_harder",
+    "write_motifs",
+]
 
 DECOY = "CCTATTTATGC"  # the word that does nothing
 _NFY, _SP, _ETS = (truth().names.index(name) for name in ("NFY", "SP", "ETS"))
@@ -151,6 +159,34 @@ def harder_scan(codes: np.ndarray, *, pair: bool = True) -> pd.DataFrame:
     columns = {name: found[name].to_numpy() for name in found}
     columns["minus"] = columns["strand"] == "-"
     return found.assign(acts=_acts(codes, columns, pair))
+
+
+def write_motifs(codes: np.ndarray, motifs: Sequence[tuple[str, int]]) -> np.ndarray:
+    """Return sequences with the best site of motifs written over what stood there.
+
+    Parameters
+    ----------
+    codes
+        ``(N, L)`` uint8, A 0, C 1, G 2, T 3, N 4.
+    motifs
+        Name of a motif, and where its anchor goes, in bases from the start at ``L // 2``; all
+        along the + strand.
+
+    Raises
+    ------
+    ValueError
+        There is no such motif, or its site does not fit into the sequences.
+    """
+    codes, names = codes.copy(), truth().names
+    for name, place in motifs:
+        if name not in names:
+            raise ValueError(f"There is no motif {name!r}; wanted one of {', '.join(names)}.")
+        site = truth().pwms[names.index(name)].argmax(0)
+        start = codes.shape[1] // 2 + place - MOTIFS[names.index(name)].anchor
+        if start < 0 or start + len(site) > codes.shape[1]:
+            raise ValueError(f"{name} at {place} does not fit into {codes.shape[1]:,} bases.")
+        codes[:, start : start + len(site)] = site
+    return codes
 
 
 def _acts(codes: np.ndarray, found: dict[str, np.ndarray], pair: bool) -> np.ndarray:
