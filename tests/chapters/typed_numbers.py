@@ -60,9 +60,8 @@ GIVEN: dict[str, dict[str, str]] = {
         "5,930 human and 1,128 mouse tracks of 11 kinds": "the paper of AlphaGenome",
         "about 450 million": "the paper of AlphaGenome",
         "12 of its human tracks are PRO-cap": "the paper of AlphaGenome, its table of tracks",
-        "On 30,534 PRO-cap peaks": "the paper of ProCapNet",
-        "a mean r per profile of 0.54, and 0.44 for Puffin": "the paper of ProCapNet",
-        "half the window, from its middle": "what the column holds",
+        "Elsewhere it is half the window": "what the column holds",
+        "factors are at 128": "the paper of AlphaGenome, its table of outputs",
     },
     "chapters/appendix-yeast.ipynb": {
         "Ensembl 96": "a release",
