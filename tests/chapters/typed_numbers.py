@@ -64,9 +64,9 @@ GIVEN: dict[str, dict[str, str]] = {
         "factors are at 128": "the paper of AlphaGenome, its table of outputs",
     },
     "chapters/appendix-yeast.ipynb": {
-        "Ensembl 96": "a release",
-        "Policastro et al., 2020": "a year",
-        "Cvetesic et al., 2018": "a year",
+        "Ensembl 96": "a release of the annotation",
+        "Policastro et al., 2020": "the year of a reference",
+        "Cvetesic et al., 2018": "the year of a reference",
         "to 49 behind it": "the window of 300 bases ends at +49",
         "more than half of its length": "the rule of `shadowed`",
         "One locus in three tracks": "the figure has three",
