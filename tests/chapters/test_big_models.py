@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tools.notebooks import ROOT, read
 from tssbook.data import LENGTH
+from tssbook.models.puffin import MARGIN
 
 NOTEBOOK = ROOT / "chapters" / "appendix-big-models.ipynb"
 
@@ -18,6 +19,11 @@ def test_windows_are_those_of_the_published_networks(chapter):
     assert reads["Enformer"] == 1_536 * 128  # bins before the margins are cut off
     assert reads["Borzoi"] == 2**19
     assert reads["AlphaGenome"] == 2**20
+    reach = chapter["models"]["reach of one base (bp)"]
+    assert reach["ProCapNet"] == 1_115 // 2  # bases that one output of the profile depends on
+    assert reach["Puffin"] == MARGIN
+    wide = ["CLIPNET", "Enformer", "Borzoi", "AlphaGenome"]
+    assert (reach[wide] == reads[wide] // 2).all()
     enough = chapter["models"]["enough"]
     assert enough[enough].index.tolist() == ["Enformer", "Borzoi", "AlphaGenome"]
 
