@@ -47,11 +47,14 @@ def test_seven_planted_motifs_are_found_and_three_are_not(run, chapter):
 
 def test_hits_are_precise_and_a_scan_finds_more(chapter):
     by = dict(list(chapter["quality"].groupby("by")))
-    hits, scan = by["seqlets"], by["scan"]
+    hits, scan = by["hits from attributions"], by["matches alone"]
     assert hits["right"].max() > 0.89
     assert 0.7 < hits["found"].max() < scan["found"].min()
     assert scan["found"].max() > 0.9
     assert scan["right"].max() < hits["right"].max()
+    ranked = by["matches by contribution"].set_index("up to").loc["the top 50%"]
+    assert ranked["right"] > 0.85
+    assert ranked["found"] > 0.8
 
 
 def test_effects_of_words_are_the_simulators(chapter):
@@ -97,6 +100,10 @@ def test_words_act_where_the_text_says(chapter):
         effect = kinds[word]["word"][..., down].mean((1, 2))  # each network
         assert effect.min() > 0.3
         assert effect.mean() > kinds[word]["mixed"][..., down].mean() + 0.3
+    box = (chapter["moved_box"] - chapter["moved_mix"]).mean((1, 2))  # beyond its letters
+    beyond = dict(zip(chapter["STEPS"], box, strict=True))
+    assert min(beyond[20], beyond[80]) > 0.6
+    assert max(beyond[at] for at in (40, 60, 100, 120)) < 0.5
     away, reb1 = chapter["away"], kinds["Reb1"]["word"].mean(1)  # (3, bins)
     assert (reb1[:, (away > -100) & (away < 0)].mean(1) < -1).all()
     assert (reb1[:, (away > 90) & (away < 140)].mean(1) > 1).all()
@@ -105,16 +112,19 @@ def test_words_act_where_the_text_says(chapter):
 
 @needs_mirror
 def test_named_patterns_lie_where_they_should(chapter):
-    assert set(chapter["places"]) == {"REB1", "SPT15", "ABF1"}
+    assert set(chapter["places"]) == {"REB1", "SPT15", "ABF1", "GAL4"}
     for name in ("REB1", "SPT15"):
         low, high = chapter["ZONES"][name]
         inside = [low <= place <= high for place in chapter["places"][name]]
-        assert sum(inside) / len(inside) > 0.75
+        of_all = (chapter["from_start"] >= low) & (chapter["from_start"] <= high)
+        assert sum(inside) / len(inside) > 2 * of_all.mean()
 
 
 @needs_mirror
 def test_reb1_and_t_run_together_do_less_than_the_sum(chapter):
     assert (chapter["gain"]["both - sum"].mean(1) < -0.2).all()
+    assert (chapter["gain_odds"]["both - sum"].mean(1) < -0.2).all()  # no saturation
+    assert max(share.mean() for share in chapter["at_start"].values()) < 0.2
 
 
 @needs_mirror
