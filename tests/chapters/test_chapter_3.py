@@ -19,6 +19,7 @@ from tssbook.models import describe, puffin
 
 NOTEBOOK = ROOT / "chapters" / "03-puffin.ipynb"
 NOISE = [f"simplenet-noise-{seed}" for seed in (1, 2, 3)]
+FOUR = ["simplenet", *NOISE]
 
 
 def test_outputs_are_those_that_are_stored(run):
@@ -155,6 +156,7 @@ def test_start_from_noise_misses_the_weak_motifs(chapter):
 
 def test_consensus_finds_what_most_trainings_found(chapter):
     agreement = chapter["agreement"]
+    assert list(agreement) == ["planted", *(name.removeprefix("simplenet-") for name in FOUR)]
     named = agreement["planted"].to_list()
     assert set(named) >= {"TATA", "ETS", "SP", "NFY", "CREB", "NRF1"}
     assert not set(named) & {"YY1", "ZNF143", "Long Inr"}
@@ -197,8 +199,17 @@ def test_adding_up_misses_the_pair_and_not_the_control(chapter):
     assert both["truth, pair"] > both["network, pair"] + 3
     # In the control it ranks the rows as the truth does.
     assert (pairs["network, control"].rank() == pairs["truth, control"].rank()).all()
-    r = pd.DataFrame(chapter["scored"]).loc["r of amounts, network"].astype(float)
+    assert pairs.loc["both, too near", "truth, pair"] == alone["truth, pair"]
+    assert pairs["network, pair"].idxmax() == "both, too near"  # it has no window
+    table = pd.DataFrame(chapter["scored"]).astype(float)
+    r = table.loc["r of amounts, network"]
     assert r["simplenet-control"] > r["simplenet-pair"] + 0.15
+    assert (table.loc["95 %, from"] < r).all()
+    assert (r < table.loc["95 %, to"]).all()
+    # A part of the fall is the form, a part the training.
+    pair = table["simplenet-pair"].filter(like="r of amounts")
+    assert pair.is_monotonic_increasing
+    assert pair["r of amounts, additive truth"] == pytest.approx(0.78, abs=0.02)
 
 
 def test_yeast_table_that_is_shipped_is_the_one_that_is_computed(chapter):
@@ -271,6 +282,22 @@ def test_networks_of_yeast_know_reb1_and_hardly_anything_of_stress(chapter):
     assert r.pop("half the data") == pytest.approx(0.91, abs=0.02)
     assert r.pop("simplenet-yeast") == pytest.approx(0.20, abs=0.03)
     assert max(r.values()) < 0.15
+    # 64 counts of three letters know the change as well or better.
+    own, wanted, _ = chapter["of_three"]["the change"]
+    three = chapter["ridge"](chapter["in_front"][0], own, chapter["in_front"][1])
+    assert np.corrcoef(three, wanted)[0, 1] == pytest.approx(0.29, abs=0.03)
+
+
+def test_words_of_three_are_counted_by_hand(chapter):
+    counts = chapter["threes"](np.array([[0, 0, 0, 1]], np.uint8))[0]  # AAA, AAC
+    assert counts[[0, 1]].tolist() == [1, 1]
+    assert counts.sum() == 2
+
+
+@needs_mirror
+def test_ten_times_the_reads_hardly_change_the_shape(chapter):
+    assert 0 < chapter["amount_pays"] < chapter["shape_pays"]
+    assert chapter["shape_pays"] < 0.03 * chapter["whole_y"].mean()
 
 
 @needs_mirror

@@ -50,6 +50,7 @@ GIVEN: dict[str, dict[str, str]] = {
     "chapters/appendix-shell.ipynb": {"130 after Ctrl-C": "the shells' exit code for it"},
     "chapters/03-puffin.ipynb": {
         "an SP 45 to 85 bases away": "a rule of the simulator (harder.py)",
+        "a window, 45 to 85 bases": "the same rule",
     },
     "chapters/grammar.ipynb": {
         "in a fifth of the genes": "Basehoar and others 2004, in its references",
