@@ -68,8 +68,9 @@ class Yeast(NamedTuple):
         A bigWig for `read_peaks`: 1 where reads of 50 bases can be placed, exactly.
     genes : pandas.DataFrame
         6,600 protein-coding genes: ``chrom``, ``start``, ``end`` (0-based, half-open, from the
-        first base of the start codon to the last of the stop codon; of four, one or two bases off), ``name`` (systematic, such as
-        YFL039C), ``strand``, ``symbol`` (such as ACT1; the name, where the annotation has none),
+        first base of the start codon to the last of the stop codon; a few are some bases off),
+        ``name`` (systematic, such as YFL039C), ``strand``,
+        ``symbol`` (such as ACT1; the name, where the annotation has none),
         ``atg`` (0-based place of the A), ``shadowed`` (more than half of it lies within a longer
         gene, on either strand), ``tss`` (0-based place of the base with most STRIPE-seq reads in
         YPD, from 250 bp upstream of the ATG to 49 behind it, the one nearer to the gene of equals;
