@@ -386,7 +386,8 @@ def test_sharp_and_broad(chapter):
     assert 10 < top - start < 40
     assert (
         10
-        < chapter["y_probas"][0][two["broad"], 0, chapter["NEAR"]].argmax() - own[two["broad"]].argmax()
+        < chapter["y_probas"][0][two["broad"], 0, chapter["NEAR"]].argmax()
+        - own[two["broad"]].argmax()
         < 40
     )
 
