@@ -164,7 +164,7 @@ def test_depth_can_say_and(chapter):
     assert amounts[0] < 0.6 < 0.85 < amounts[1] < 0.95 < amounts[2]
     assert scores["ProCapNet"]["profile r"] < scores["SimpleNet"]["profile r"]
     alone = said.drop("NFY and SP")
-    assert alone["truth"].nunique() == 1
+    assert alone["truth"].round(2).nunique() == 1
     gap = said.loc["NFY and SP"] - alone.max()
     assert gap["ProCapNet"] > 0.8 * gap["truth"]
     assert gap["SimpleNet"] < 0.2 * gap["truth"]
