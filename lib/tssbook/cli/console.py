@@ -92,9 +92,8 @@ def require_output(path: Path, kinds: Sequence[str], *, force: bool) -> None:
     if path.suffix not in kinds:
         raise ValueError(f"--out is {path}; wanted a name that ends in {' or '.join(kinds)}.")
     if path.suffix == ".parquet":
-        from tssbook.data.writing import (
-            require_table_name,
-        )  # it costs what --help need not wait for
+        # Here, as it costs what --help need not wait for.
+        from tssbook.data.writing import require_table_name
 
         require_table_name(path)
     if path.suffix == ".bw":

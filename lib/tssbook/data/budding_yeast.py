@@ -279,12 +279,11 @@ def _shadowed(genes: pd.DataFrame) -> np.ndarray:
 
 def _with_start_sites(genes: pd.DataFrame, fasta: Fasta, tracks: tuple[Path, Path]) -> pd.DataFrame:
     """Add ``tss``, the base with most reads in front of each gene, and ``reads``."""
-    half = _UPSTREAM
-    atgs = genes[["chrom", "strand"]].assign(tss=genes["atg"])
-    around, _ = locus_windows(fasta, BigWigs(tracks), atgs, 2 * half)
-    _, reads = read_windows(fasta, BigWigs(tracks), around)
-    here = reads[:, 0, : half + _WITHIN]  # along the gene, the A of the ATG at index 250
-    nearest = here.shape[1] - 1 - here[:, ::-1].argmax(1) - half
+    files, atgs = BigWigs(tracks), genes[["chrom", "strand"]].assign(tss=genes["atg"])
+    around, _ = locus_windows(fasta, files, atgs, 2 * _UPSTREAM)
+    _, reads = read_windows(fasta, files, around)
+    here = reads[:, 0, : _UPSTREAM + _WITHIN]  # along the gene, the A of the ATG at index 250
+    nearest = here.shape[1] - 1 - here[:, ::-1].argmax(1) - _UPSTREAM
     total = here.sum(1).astype(int)
     tss = genes["atg"] + nearest * np.where(genes["strand"] == "+", 1, -1)
     return genes.assign(tss=tss.where(total > 0, -1), reads=total)
