@@ -176,6 +176,15 @@ def pictures_are_described(nb: NotebookNode, path: Path) -> Iterator[str]:
 
 
 @rule
+def a_caption_has_one_picture(nb: NotebookNode, path: Path) -> Iterator[str]:
+    """A table in the same cell would get the caption again."""
+    for cell in code_cells(nb):
+        shown = [data for data in (out.get("data", {}) for out in cell.outputs) if data]
+        if "fig-cap" in cell.metadata and len(shown) > 1:
+            yield f"cell {cell.id} has a caption and {len(shown)} outputs: give each its own cell"
+
+
+@rule
 def counts_are_1_to_n(nb: NotebookNode, path: Path) -> Iterator[str]:
     counts = [cell.execution_count for cell in code_cells(nb)]
     if counts != list(range(1, len(counts) + 1)):

@@ -113,6 +113,10 @@ FAULTS = [
     ("no_svg", shows("image/svg+xml", "<svg/>")),
     ("pictures_are_described", lambda nb: nb.cells[4].metadata.pop("fig-alt")),
     ("pictures_are_described", lambda nb: nb.cells[4].metadata.update({"fig-cap": ""})),
+    (
+        "a_caption_has_one_picture",
+        lambda nb: nb.cells[4].outputs.append(new_output("display_data", data={"text/html": "t"})),
+    ),
     ("counts_are_1_to_n", sets(3, execution_count=7)),
     ("counts_are_1_to_n", sets(3, execution_count=None)),
     ("uncertain_outputs_are_tagged", tagged("timing")),

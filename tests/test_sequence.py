@@ -18,6 +18,7 @@ from tssbook.sequence import (
     one_hot,
     reverse_complement,
     reverse_complement_codes,
+    shares_word,
 )
 
 # GATTACA, row by row: A at 1, 4 and 6; C at 5; G at 0; T at 2 and 3.
@@ -195,6 +196,22 @@ def test_kmers():
 def test_kmers_of_no_length_or_too_many(k):
     with pytest.raises(ValueError, match=rf"k is {k}; wanted 1 to 12"):
         kmers(k)
+
+
+def test_a_word_that_is_shared():
+    train = codes(["AAACCGTAAA", "TTTTTTTTTN"])
+    asked = codes(["GGCCGTGG", "GGACGGGG", "GGGCGGGG", "NNNNNGGG"])  # ACGG is CCGT, turned round
+    assert shares_word(asked, train, 4).tolist() == [True, True, False, False]
+    assert shares_word(asked, train, 5).tolist() == [False, False, False, False]
+    assert shares_word(codes(["A" * 31]), codes(["T" * 31]), 31).tolist() == [True]
+
+
+@pytest.mark.parametrize("length", [0, 32])
+def test_a_shared_word_of_no_length_or_too_long(length):
+    with pytest.raises(ValueError, match=f"The word has {length} letters; wanted 1 to 31"):
+        shares_word(codes(["ACGT"]), codes(["ACGT"]), length)
+    with pytest.raises(ValueError, match="with L of at least 5"):
+        shares_word(codes(["ACGT"]), codes(["ACGTT"]), 5)
 
 
 # --- for all sequences ----------------------------------------------------------------------

@@ -36,6 +36,7 @@ __all__ = [
     "require_sequences",
     "reverse_complement",
     "reverse_complement_codes",
+    "shares_word",
 ]
 
 ALPHABET = "ACGT"  # the rows of one-hot DNA, in this order
@@ -261,6 +262,42 @@ def kmers(k: int) -> list[str]:
     if not 1 <= k <= 12:
         raise ValueError(f"k is {k}; wanted 1 to 12.")
     return ["".join(letters) for letters in product(ALPHABET, repeat=k)]
+
+
+def shares_word(codes: np.ndarray, others: np.ndarray, length: int) -> np.ndarray:
+    """Say which sequences have some letters in a row in common with any of the others.
+
+    What a test sequence has in common with a training sequence, a network can know by heart.
+
+    Parameters
+    ----------
+    codes, others
+        ``(N, L)`` and ``(M, K)``, ``uint8``, as :func:`codes` returns them. Either strand of the
+        others counts.
+    length
+        Letters in a row, 1 to 31. A word with N is shared with nothing.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(N,)``, ``bool``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The codes are none, or shorter than the word; or the length is not from 1 to 31.
+    """
+    if not 1 <= length <= 31:
+        raise ValueError(f"The word has {length} letters; wanted 1 to 31.")
+    require_codes(codes, shortest=length)
+    require_codes(others, shortest=length)
+
+    def words(rows: np.ndarray) -> np.ndarray:
+        seen = np.lib.stride_tricks.sliding_window_view(rows, length, axis=1)
+        return np.where((seen > 3).any(-1), -1, seen @ 4 ** np.arange(length))
+
+    known = np.unique(words(np.concatenate([others, reverse_complement_codes(others)])))
+    return np.isin(words(codes), known[known >= 0]).any(1)
 
 
 def require_sequences(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.chapters.running import Run, run_notebook
+from tests.chapters.running import Run, read, run_notebook, tags, working_in
 
 
 @pytest.fixture(scope="module")
@@ -25,3 +27,19 @@ def chapter(run: Run) -> dict[str, Any]:
 def solutions(run: Run) -> dict[str, Any]:
     """The variables of the solutions."""
     return run.variables
+
+
+@pytest.fixture
+def without_files(
+    request: pytest.FixtureRequest, run: Run, cache: Path, tmp_path: Path
+) -> Callable[..., dict[str, Any]]:
+    """Run the cells of real data again, where no file can be had; returns the variables."""
+
+    def again(*first: str) -> dict[str, Any]:
+        cells = [
+            cell.id for cell in read(request.module.NOTEBOOK).cells if "real-data" in tags(cell)
+        ]
+        with working_in(tmp_path):
+            return run.again(*first, *cells)
+
+    return again

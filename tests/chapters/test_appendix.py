@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.chapters.running import working_in
 from tests.support import needs_mirror
-from tools.notebooks import ROOT, read, tags
+from tools.notebooks import ROOT, read
 from tssbook.simulator.rules import INITIATOR
 
 NOTEBOOK = ROOT / "chapters" / "appendix-simulator.ipynb"
@@ -199,12 +198,8 @@ def test_rules_on_real_sequences(chapter):
 # --- without the files ------------------------------------------------------------------------
 
 
-def test_without_files_the_appendix_names_them_and_goes_on(run, tmp_path, monkeypatch, capsys):
-    monkeypatch.delenv("TSSBOOK_MIRROR", raising=False)
-    monkeypatch.setenv("TSSBOOK_CACHE", str(tmp_path))
-    cells = [c.id for c in read(NOTEBOOK).cells if "real-data" in tags(c)]
-    with working_in(tmp_path):
-        variables = run.again("note", *cells)
+def test_without_files_the_appendix_names_them_and_goes_on(without_files, capsys):
+    variables = without_files("note")
     said = capsys.readouterr().out
     assert not variables["complete"]
     assert variables["noted"] == {}

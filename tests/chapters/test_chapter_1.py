@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.chapters.running import Run, working_in
+from tests.chapters.running import Run
 from tests.support import needs_mirror
-from tools.notebooks import ROOT, read, tags
+from tools.notebooks import ROOT
 from tssbook import metrics
 from tssbook.models import MaxPoolCNN, describe
 from tssbook.training import predict
@@ -168,11 +168,8 @@ def test_averaging_beats_a_weight_for_each_place_from_three_seeds(chapter):
         assert float(r(ridge, y)) == pytest.approx(float(r(averaged, y)), abs=0.02)
 
 
-def test_without_the_file_the_chapter_says_how_to_get_it(run, tmp_path, monkeypatch, capsys):
-    monkeypatch.delenv("TSSBOOK_MIRROR", raising=False)
-    monkeypatch.setenv("TSSBOOK_CACHE", str(tmp_path))
-    with working_in(tmp_path):
-        variables = run.again(*(c.id for c in read(NOTEBOOK).cells if "real-data" in tags(c)))
+def test_without_the_file_the_chapter_says_how_to_get_it(without_files, capsys):
+    variables = without_files()
     assert variables["promoters"] is None
     (said,) = capsys.readouterr().out.splitlines()
     assert "human_epd60_expression.tsv.gz" in said

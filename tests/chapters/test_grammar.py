@@ -8,9 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.chapters.running import working_in
 from tests.support import needs_mirror
-from tools.notebooks import ROOT, read, tags
+from tools.notebooks import ROOT
 from tssbook.models import describe
 from tssbook.sequence import one_hot, reverse_complement
 
@@ -139,11 +138,7 @@ def test_the_mean_of_three_is_better_and_their_spread_warns_a_little(chapter):
 # --- without the files ------------------------------------------------------------------------
 
 
-def test_without_files_the_page_names_them_and_goes_on(run, tmp_path, monkeypatch, capsys):
-    monkeypatch.delenv("TSSBOOK_MIRROR", raising=False)
-    monkeypatch.setenv("TSSBOOK_CACHE", str(tmp_path))
-    cells = [c.id for c in read(NOTEBOOK).cells if "real-data" in tags(c)]
-    with working_in(tmp_path):
-        variables = run.again(*cells)
+def test_without_files_the_page_names_them_and_goes_on(without_files, capsys):
+    variables = without_files()
     assert variables["real"] == {}
     assert "yeast" in capsys.readouterr().out

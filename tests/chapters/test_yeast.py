@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.chapters.running import working_in
 from tests.support import needs_mirror
-from tools.notebooks import ROOT, read, tags
+from tools.notebooks import ROOT, read
 from tssbook.data.download import catalogue
 
 NOTEBOOK = ROOT / "chapters" / "appendix-yeast.ipynb"
@@ -69,12 +68,8 @@ def test_mask(chapter):
 # --- without the files ------------------------------------------------------------------------
 
 
-def test_without_files_the_page_names_one_and_goes_on(run, tmp_path, monkeypatch, capsys):
-    monkeypatch.delenv("TSSBOOK_MIRROR", raising=False)
-    monkeypatch.setenv("TSSBOOK_CACHE", str(tmp_path))
-    cells = [c.id for c in read(NOTEBOOK).cells if "real-data" in tags(c)]
-    with working_in(tmp_path):
-        variables = run.again(*cells)
+def test_without_files_the_page_names_one_and_goes_on(without_files, capsys):
+    variables = without_files()
     assert variables["y"] is None
     assert "yeast/" in capsys.readouterr().out
 
