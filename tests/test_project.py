@@ -222,7 +222,7 @@ ROOMS: dict[str, set[str]] = {
     "interpret": {"sequence", "metrics", "motifs", "files", "models", "data", "training"},
     "simulator": {"sequence", "metrics", "motifs", "data"},
     "exercises": {"sequence", "metrics", "models", "data", "training", "interpret"},
-    "pages": {"sequence", "metrics"},
+    "pages": {"sequence", "metrics", "models", "interpret"},
     "scale": {"sequence", "files", "models", "data", "training", "interpret"},
     "cli": {
         "sequence", "metrics", "motifs", "files", "models", "data", "training", "interpret",

@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
 from tssbook import sequence
-from tssbook.pages import plots
+from tssbook.pages import colours, plots
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ EXAMPLES = {
 
 
 def test_every_drawing_is_among_the_examples():
-    assert {*EXAMPLES, "set_style", "BASE_COLOURS"} == set(plots.__all__)
+    assert {*EXAMPLES, "set_style"} == set(plots.__all__)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -74,8 +74,11 @@ def test_one_hot(ax):
         for cell in cells
         if cell.get_facecolor()[3]
     }
-    colours = plots.BASE_COLOURS
-    assert filled == {(0, 2): colours["G"], (1, 0): colours["A"], (2, 3): colours["T"]}
+    assert filled == {
+        (0, 2): colours.BASE_COLOURS["G"],
+        (1, 0): colours.BASE_COLOURS["A"],
+        (2, 3): colours.BASE_COLOURS["T"],
+    }
     assert [text.get_text() for text in ax.texts].count("1") == 3
     assert [text.get_text() for text in ax.texts].count("0") == 13
     assert [label.get_text() for label in ax.get_xticklabels()] == list("GATN")
@@ -137,8 +140,8 @@ def test_logo(ax):
         box = patch.get_path().get_extents()
         boxes[to_hex(patch.get_facecolor())].append((round(box.x0 + 0.5), round(box.height, 2)))
     drawn = {colour: [b for b in found if b[1]] for colour, found in boxes.items()}
-    assert sorted(drawn[plots.BASE_COLOURS["A"]]) == [(-30, 2), (-29, 0.5)]
-    assert drawn[plots.BASE_COLOURS["C"]] == [(-29, 0.25)]
+    assert sorted(drawn[colours.BASE_COLOURS["A"]]) == [(-30, 2), (-29, 0.5)]
+    assert drawn[colours.BASE_COLOURS["C"]] == [(-29, 0.25)]
     assert not ax.texts
 
 
@@ -169,8 +172,3 @@ def test_style_changes_rcparams_and_opens_no_figure():
         plots.set_style()
         assert dict(mpl.rcParams) == once
         assert plt.get_fignums() == figures
-
-
-def test_colours_differ():
-    assert list(plots.BASE_COLOURS) == list("ACGT")
-    assert len(set(plots.BASE_COLOURS.values())) == 4

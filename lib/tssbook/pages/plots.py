@@ -14,13 +14,13 @@ import pandas as pd
 from torch import Tensor
 
 from tssbook.metrics import r2
+from tssbook.pages.colours import BASE_COLOURS, INK, LINE, MODEL, SERIES
 from tssbook.sequence import ALPHABET, decode
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "BASE_COLOURS",
     "filter_weights",
     "logo",
     "loss_curves",
@@ -28,9 +28,6 @@ __all__ = [
     "predicted_against_actual",
     "set_style",
 ]
-
-# The colour of each base, in every figure.
-BASE_COLOURS = {"A": "#15883e", "C": "#2060b8", "G": "#d98200", "T": "#c8202f"}
 
 
 def set_style() -> None:
@@ -40,6 +37,7 @@ def set_style() -> None:
             "figure.dpi": 120,
             "figure.facecolor": "white",
             "figure.constrained_layout.use": True,
+            "axes.prop_cycle": mpl.cycler(color=SERIES),
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.titlesize": 11,
@@ -57,10 +55,10 @@ def one_hot(x: Tensor, ax: Axes | None = None) -> Axes:
         for column in range(x.shape[-1]):
             filled = bool(x[row, column])
             face = BASE_COLOURS[base] if filled else "none"
-            ax.add_patch(plt.Rectangle((column - 0.5, row - 0.5), 1, 1, fc=face, ec="#808080"))
+            ax.add_patch(plt.Rectangle((column - 0.5, row - 0.5), 1, 1, fc=face, ec=LINE))
             ax.text(
                 column, row, int(filled), ha="center", va="center",
-                color="white" if filled else "#606060",
+                color="white" if filled else INK,
             )  # fmt: skip
     ax.set(xlim=(-0.6, x.shape[-1] - 0.4), ylim=(3.6, -0.6), aspect="equal")
     ax.set_xticks(range(x.shape[-1]), decode(x))
@@ -78,7 +76,7 @@ def loss_curves(histories: dict[str, pd.DataFrame], ax: Axes | None = None) -> A
         colour = f"C{number}"
         ax.plot(history["epoch"] + 1, history["train_loss"], "--", color=colour, lw=1)
         ax.plot(history["epoch"] + 1, history["valid_loss"], color=colour, label=name)
-    ax.plot([], [], "--", color="#606060", lw=1, label="dashed: training")
+    ax.plot([], [], "--", color=INK, lw=1, label="dashed: training")
     ax.set(xlabel="epoch", ylabel="loss")
     ax.legend()
     return ax
@@ -90,8 +88,8 @@ def predicted_against_actual(
     """Scatter predictions ``(N,)`` against targets ``(N,)``, with the diagonal and R²."""
     ax = plt.gca() if ax is None else ax
     ends = [float(min(prediction.min(), target.min())), float(max(prediction.max(), target.max()))]
-    ax.plot(ends, ends, color="#606060", lw=1, zorder=0)
-    ax.scatter(target, prediction, s=3, alpha=0.25, lw=0, rasterized=True)
+    ax.plot(ends, ends, color=LINE, lw=1, zorder=0)
+    ax.scatter(target, prediction, s=3, alpha=0.25, lw=0, color=MODEL, rasterized=True)
     ax.set(xlabel=f"actual {unit}", ylabel=f"predicted {unit}", aspect="equal")
     ax.text(0.05, 0.95, f"R² = {float(r2(prediction, target)):.3f}", transform=ax.transAxes,
             va="top")  # fmt: skip
@@ -127,7 +125,7 @@ def logo(heights: Tensor, ax: Axes | None = None, *, first: int = 0) -> Axes:
     heights = heights.detach().nan_to_num()
     if not heights.any():
         ax.text(0.5, 0.5, "no site", transform=ax.transAxes, ha="center", va="center",
-                color="#606060")  # fmt: skip
+                color=INK)  # fmt: skip
         ax.set(xticks=[], yticks=[])
         return ax
     positions = np.arange(first, first + heights.shape[-1])
