@@ -64,7 +64,7 @@ def test_a_changed_header_of_bgzip(tmp_path, at, mask):
         (">chr\u00a01\nGAT\n>b\nTACA\n".encode(), r"header '>chr\\xa01'; wanted a name in ASCII"),
         (
             b">a\nGAT\n>a x\nTACA\n",
-            "Duplicate key .a.*give each chromosome a name of its own in the file; delete the index",
+            "Duplicate key .a.*give each chromosome a name of its own in the file; delete",
         ),
         (b">a\nGA\nTTAC\nA\n", "Line length.*>a"),
         (b">a\nGATT\nAC\nA\n", "Line length.*>a"),
