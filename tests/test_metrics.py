@@ -243,10 +243,8 @@ def test_numbers_of_intervals(interval, name, value):
 
 def test_a_statistic_that_is_not_defined_has_no_interval():
     x = torch.tensor([0.0, 1.0])  # half of the draws take one row twice: no correlation
-    for draw in (
-        lambda: bootstrap_interval(pearson_r, x, x, seed=0, n_resamples=100),
-        lambda: cluster_interval(lambda i: pearson_r(x[i], x[i]), [0, 1], seed=0, n_resamples=100),
-    ):
-        with pytest.raises(ValueError, match=r"of 100 resamples give NaN") as caught:
-            draw()
-        assert 35 < int(str(caught.value).split()[0]) < 65
+    ends = (
+        *bootstrap_interval(pearson_r, x, x, seed=0, n_resamples=100),
+        *cluster_interval(lambda i: pearson_r(x[i], x[i]), [0, 1], seed=0, n_resamples=100),
+    )
+    assert all(map(math.isnan, ends))

@@ -100,13 +100,13 @@ def bootstrap_interval(
     Returns
     -------
     tuple of float
-        Lower and upper end.
+        Lower and upper end; NaN where the metric of only one resampled data set is NaN, such as
+        the correlation of a constant: so of very few examples.
 
     Raises
     ------
     ValueError
-        Shapes differ or are not ``(N,)``, a number is out of range, or the metric of some
-        resampled data set is NaN.
+        Shapes differ or are not ``(N,)``, or a number is out of range.
     """
     prediction, target = _checked(prediction, target)
     if prediction.ndim != 1:
@@ -145,13 +145,13 @@ def cluster_interval(
     Returns
     -------
     tuple of float
-        Lower and upper end. With fewer than about ten clusters they say little.
+        Lower and upper end, or NaN, as of :func:`bootstrap_interval`. With fewer than about ten
+        clusters they say little.
 
     Raises
     ------
     ValueError
-        There are no two clusters, a row is of none (NaN), a number is out of range, or the
-        statistic of some draw is NaN.
+        There are no two clusters, a row is of none (NaN), or a number is out of range.
     """
     clusters = np.asarray(clusters, dtype=object)  # as text, NaN would be a name
     if clusters.ndim != 1:
@@ -180,11 +180,6 @@ def _interval(
         raise ValueError(f"level is {level!r}; wanted a share of 0 to 1, such as 0.95.")
     rng = np.random.default_rng(seed)
     values = [float(one(rng)) for _ in range(n_resamples)]
-    if lost := np.isnan(values).sum():
-        raise ValueError(
-            f"{lost} of {n_resamples} resamples give NaN; wanted a number of each: leave out rows "
-            "without a value, or take a statistic that always has one."
-        )
     lower, upper = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(lower), float(upper)
 
