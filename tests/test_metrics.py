@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -204,5 +205,46 @@ def test_cluster_interval_is_wider_where_rows_repeat_one_another():
 
 
 def test_cluster_interval_wants_clusters():
-    with pytest.raises(ValueError, match="All 3 rows are of 1 cluster; wanted 2 or more"):
+    with pytest.raises(ValueError, match="Clusters in these 3 rows: 1; wanted 2 or more"):
         cluster_interval(lambda rows: 0.0, ["a"] * 3, seed=0)
+    with pytest.raises(ValueError, match="Clusters in these 0 rows: 0; wanted 2 or more"):
+        cluster_interval(lambda rows: 0.0, [], seed=0)
+    for lost in (math.nan, None):
+        with pytest.raises(ValueError, match="Row 1 is of no cluster"):
+            cluster_interval(lambda rows: 0.0, ["a", lost, "b"], seed=0)
+    with pytest.raises(ValueError, match="Row 2 is of no cluster"):
+        cluster_interval(lambda rows: 0.0, [1.0, 2.0, math.nan], seed=0)
+    for shape, wrong in (((2, 2), [[1, 2], [3, 4]]), ((), "abc")):
+        with pytest.raises(ValueError, match=re.escape(f"The clusters are {shape}; wanted (N,)")):
+            cluster_interval(lambda rows: 0.0, wrong, seed=0)
+
+
+INTERVALS = {
+    "bootstrap": lambda **options: bootstrap_interval(
+        mse, torch.arange(4.0), torch.ones(4), **options
+    ),
+    "cluster": lambda **options: cluster_interval(lambda rows: 0.0, [1, 2, 3], **options),
+}
+
+
+@pytest.mark.parametrize("interval", INTERVALS.values(), ids=INTERVALS)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("level", -1), ("level", 95), ("level", math.nan), ("level", "a"), ("n_resamples", 0),
+        ("n_resamples", -1), ("n_resamples", 1.5), ("seed", None), ("seed", "x"), ("seed", 1.5),
+        ("seed", -1),
+    ],
+)  # fmt: skip
+def test_numbers_of_intervals(interval, name, value):
+    with pytest.raises(ValueError, match=re.escape(f"{name} is {value!r}; wanted")):
+        interval(**({"seed": 0} | {name: value}))
+
+
+def test_a_statistic_that_is_not_defined_has_no_interval():
+    x = torch.tensor([0.0, 1.0])  # half of the draws take one row twice: no correlation
+    ends = (
+        *bootstrap_interval(pearson_r, x, x, seed=0, n_resamples=100),
+        *cluster_interval(lambda i: pearson_r(x[i], x[i]), [0, 1], seed=0, n_resamples=100),
+    )
+    assert all(map(math.isnan, ends))

@@ -258,7 +258,7 @@ def test_real_data_outputs_stay_where_the_file_is_missing(
 
     with monkeypatch.context() as here:
         here.setenv("TSSBOOK_MIRROR", str(tmp_path))
-        here.setattr(tool, "_missing_file", lambda nb: "")
+        here.setattr(tool, "missing_file", lambda nb: "")
         assert update(path) == "stored"
     first = path.read_bytes()
     assert b"files\\n" in first

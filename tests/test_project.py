@@ -213,7 +213,7 @@ def _chapter_imports() -> set[str]:
 # Which room may know which; a room may know itself, nobody knows exercises, pages and cli.
 ROOMS: dict[str, set[str]] = {
     "sequence": set(),
-    "metrics": set(),
+    "metrics": {"sequence"},
     "files": set(),
     "motifs": {"sequence", "files"},
     "models": {"sequence", "files"},

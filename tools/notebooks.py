@@ -197,7 +197,7 @@ def _with_stored_outputs(new: NotebookNode, old: NotebookNode, tag: str) -> Note
     return normalise(new)
 
 
-def _missing_file(nb: NotebookNode) -> str:
+def missing_file(nb: NotebookNode) -> str:
     """Return why a file that the notebook names is not to be had; empty when all are here."""
     from tssbook.data import ChecksumError, MissingFile, fetch
 
@@ -220,7 +220,7 @@ def refreshed(stored: NotebookNode, folder: Path) -> tuple[NotebookNode, str]:
         A cell raised an error, or a new or changed cell needs a file that is not here.
     """
     old = normalise(stored)
-    missing = _missing_file(old)
+    missing = missing_file(old)
     real = {cell.id for cell in old.cells if "real-data" in tags(cell)}
     ran, sources = remembered_hashes(old), source_hashes(old)
     changed = sorted(name for name in real if ran.get(name) != sources[name])

@@ -8,10 +8,14 @@ the name of what comes back: for tracks ``(N, T, L)``, ``dim=-1`` compares profi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Real
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
+
+from tssbook.sequence import require_positive, require_whole
 
 __all__ = ["bootstrap_interval", "cluster_interval", "jsd", "mse", "pearson_r", "r2"]
 
@@ -91,23 +95,28 @@ def bootstrap_interval(
     n_resamples
         Number of resampled data sets.
     level
-        Share of the resampled values inside the interval.
+        Share of the resampled values inside the interval, 0 to 1.
 
     Returns
     -------
     tuple of float
-        Lower and upper end.
+        Lower and upper end; NaN where the metric of only one resampled data set is NaN, such as
+        the correlation of a constant: so of very few examples.
+
+    Raises
+    ------
+    ValueError
+        Shapes differ or are not ``(N,)``, or a number is out of range.
     """
     prediction, target = _checked(prediction, target)
     if prediction.ndim != 1:
         raise ValueError(f"The prediction is {tuple(prediction.shape)}; wanted (N,).")
-    rng = np.random.default_rng(seed)
-    values = []
-    for _ in range(n_resamples):
+
+    def one(rng: np.random.Generator) -> float | Tensor:
         i = torch.from_numpy(rng.integers(len(target), size=len(target)))
-        values.append(float(metric(prediction[i], target[i])))
-    lower, upper = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(lower), float(upper)
+        return metric(prediction[i], target[i])
+
+    return _interval(one, seed, n_resamples, level)
 
 
 def cluster_interval(
@@ -128,28 +137,49 @@ def cluster_interval(
         A function of row numbers ``(n,)``, int64 and with repeats, that returns one number: such
         as ``lambda rows: pearson_r(a[rows], b[rows]) - pearson_r(c[rows], b[rows])``.
     clusters
-        The cluster of each row, ``(N,)``: names or numbers.
+        The cluster of each row, ``(N,)``: names or numbers. Rows that have none here are left
+        out without a word: this function does not see the data.
     seed, n_resamples, level
         As of :func:`bootstrap_interval`.
 
     Returns
     -------
     tuple of float
-        Lower and upper end. With fewer than about ten clusters they say little.
+        Lower and upper end, or NaN, as of :func:`bootstrap_interval`. With fewer than about ten
+        clusters they say little.
 
     Raises
     ------
     ValueError
-        There are no two clusters.
+        There are no two clusters, a row is of none (NaN), or a number is out of range.
     """
-    names, cluster = np.unique(np.asarray(clusters), return_inverse=True)
+    clusters = np.asarray(clusters, dtype=object)  # as text, NaN would be a name
+    if clusters.ndim != 1:
+        raise ValueError(f"The clusters are {clusters.shape}; wanted (N,), one for each row.")
+    cluster, names = pd.factorize(clusters, sort=True)
+    if (cluster < 0).any():
+        raise ValueError(f"Row {(cluster < 0).argmax()} is of no cluster (NaN); wanted one each.")
     if len(names) < 2:
-        raise ValueError(f"All {len(cluster)} rows are of {len(names)} cluster; wanted 2 or more.")
+        raise ValueError(f"Clusters in these {len(cluster)} rows: {len(names)}; wanted 2 or more.")
     members = np.split(np.argsort(cluster, kind="stable"), np.cumsum(np.bincount(cluster))[:-1])
-    rng, values = np.random.default_rng(seed), []
-    for _ in range(n_resamples):
+
+    def one(rng: np.random.Generator) -> float | Tensor:
         drawn = [members[i] for i in rng.integers(len(names), size=len(names))]
-        values.append(float(statistic(torch.from_numpy(np.concatenate(drawn)))))
+        return statistic(torch.from_numpy(np.concatenate(drawn)))
+
+    return _interval(one, seed, n_resamples, level)
+
+
+def _interval(
+    one: Callable[[np.random.Generator], float | Tensor], seed: int, n_resamples: int, level: float
+) -> tuple[float, float]:
+    """Draw many values, one at a time, and return the ends of the middle share of them."""
+    require_whole(seed=seed)
+    require_positive(n_resamples=n_resamples)
+    if not isinstance(level, Real) or not 0 <= level <= 1:
+        raise ValueError(f"level is {level!r}; wanted a share of 0 to 1, such as 0.95.")
+    rng = np.random.default_rng(seed)
+    values = [float(one(rng)) for _ in range(n_resamples)]
     lower, upper = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(lower), float(upper)
 

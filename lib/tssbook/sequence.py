@@ -31,9 +31,11 @@ __all__ = [
     "one_hot_codes",
     "require_codes",
     "require_counts",
+    "require_known_codes",
     "require_mirror_order",
     "require_positive",
     "require_sequences",
+    "require_whole",
     "reverse_complement",
     "reverse_complement_codes",
     "shares_word",
@@ -289,8 +291,8 @@ def shares_word(codes: np.ndarray, others: np.ndarray, length: int) -> np.ndarra
     """
     if not 1 <= length <= 31:
         raise ValueError(f"The word has {length} letters; wanted 1 to 31.")
-    require_codes(codes, shortest=length)
-    require_codes(others, shortest=length)
+    require_known_codes(codes, shortest=length)
+    require_known_codes(others, shortest=length)
 
     def words(rows: np.ndarray) -> np.ndarray:
         seen = np.lib.stride_tricks.sliding_window_view(rows, length, axis=1)
@@ -357,16 +359,34 @@ def require_positive(**numbers: object) -> None:
     Parameters
     ----------
     **numbers
-        What to check, by the name that the message gives it.
+        As of :func:`require_whole`.
 
     Raises
     ------
     ValueError
         For the first that is below 1, fractional, or no number at all.
     """
+    require_whole(1, **numbers)
+
+
+def require_whole(least: int = 0, **numbers: object) -> None:
+    """Refuse what is no whole number, or too small a one, such as of a seed.
+
+    Parameters
+    ----------
+    least
+        The smallest number that is let through.
+    **numbers
+        What to check, by the name that the message gives it.
+
+    Raises
+    ------
+    ValueError
+        For the first that is below, fractional, or no number at all.
+    """
     for name, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"{name} is {value!r}; wanted a whole number of 1 or more.")
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+            raise ValueError(f"{name} is {value!r}; wanted a whole number of {least} or more.")
 
 
 def require_counts(
@@ -471,6 +491,21 @@ def require_codes(codes: object, *, shortest: int = 1) -> None:
             f"codes are {codes.dtype} {codes.shape}; wanted uint8 (N, L), one code for each base, "
             f"with L of at least {shortest}: call sequence.codes first."
         )
+
+
+def require_known_codes(codes: np.ndarray, *, shortest: int = 1) -> None:
+    """Refuse what :func:`require_codes` refuses, and codes above 4.
+
+    Raises
+    ------
+    TypeError
+        If ``codes`` is no array.
+    ValueError
+        If it has another type of numbers, another shape or other values, or is shorter.
+    """
+    require_codes(codes, shortest=shortest)
+    if codes.max(initial=0) > len(ALPHABET):
+        raise ValueError(f"codes hold {codes.max()}; wanted A 0, C 1, G 2, T 3, N 4.")
 
 
 def _require_tensor(x: object) -> None:

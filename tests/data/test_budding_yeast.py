@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import re
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.support import refusal
 from tssbook.data import (
     BigWigs,
     ChecksumError,
@@ -20,6 +25,7 @@ from tssbook.data import (
 )
 from tssbook.data.budding_yeast import _from_table, _shadowed
 
+OTHER = str.maketrans("ACGT", "TGCA")
 CONVERTED = {
     **{f"stripe-{n}ng-{i}": f"stripe_ypd{n}ng_rep{i}" for n in (50, 100) for i in (1, 2, 3)},
     **{f"diamide-{i}": f"stripe_diamide_rep{i}" for i in (1, 2, 3)},
@@ -113,6 +119,16 @@ def test_the_mask_is_of_this_genome(found):
     # Ends of chromosomes are alike: the smallest chromosome is mostly ends.
     assert min(shares, key=shares.get) == "chrI"
     assert 0.9 < np.mean(list(shares.values())) < 0.95
+    # One piece by hand: a read of 50 that begins or ends at each base, sought in the whole genome.
+    whole = {chrom: Fasta(found.fasta).letters(chrom, 0, n) for chrom, n in lengths.items()}
+    both = "|".join([*whole.values(), *(s[::-1].translate(OTHER) for s in whole.values())])
+    start = 20_040  # of chrI: the end of a copy of what stands elsewhere, too
+    once = {i: both.find(w := whole["chrI"][i : i + 50], both.find(w) + 1) < 0
+            for i in range(start - 49, start + 40)}  # fmt: skip
+    wanted = [once[i] and once[i - 49] for i in range(start, start + 40)]
+    mask = BigWigs([found.mappability]).read(["chrI"], [start], 40)[0, 0]
+    assert mask.tolist() == wanted
+    assert 0 < sum(wanted) < 40
 
 
 def test_tracks_are_opened_in_mirror_order(found):
@@ -121,41 +137,151 @@ def test_tracks_are_opened_in_mirror_order(found):
         found.bigwigs("cage")
 
 
-def test_what_is_damaged_is_made_again(found, monkeypatch):
-    path, made = found.tracks["slic-1"][0], []
-    whole = path.read_bytes()
-    monkeypatch.setattr(
-        budding_yeast, "_make", lambda folder, progress: made.append(path.write_bytes(whole))
-    )
+# --- a small yeast of 17 chromosomes of 900 bases, made from files of a few lines --------------
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch) -> Path:
+    """A mirror with all sources; what they give is what is wanted. The data folder is beside."""
+    folder, rng = tmp_path / "mirror", np.random.default_rng(0)
+    (folder / "yeast/original").mkdir(parents=True)
+    genome = {name: "".join(rng.choice(list("ACGT"), 900)) for name in budding_yeast._UCSC}
+    fasta = "".join(f">{budding_yeast._UCSC[n]}\n{s}\n" for n, s in genome.items())
+    monkeypatch.setattr(budding_yeast, "_GENOME", hashlib.sha256(fasta.encode()).hexdigest())
+    whole = "".join(f">{name} dna\n{letters}\n" for name, letters in genome.items())
+    about = 'gene_id "{0}"; gene_biotype "protein_coding";'
+    lines = [
+        f"I\tx\t{what}\t{start}\t{start + 99}\t.\t{strand}\t.\t{about.format(name)}"
+        for name, start, strand in (("YA", 401, "+"), ("YB", 301, "-"))
+        for what in ("gene", "exon")
+    ]
+    counts = [["Geneid", *budding_yeast._COUNTS.values()], ["YA"] + ["1"] * 6, ["YB"] + ["3"] * 6]
+    table = "seq\tTSS\tstrand\tnTAGs\tisreal\nI\t  381\t+\t 2\tTRUE\nII\t7\t-\t1\tTRUE\n"
+    contents = {
+        "Saccharomyces_cerevisiae.R64-1-1.dna.toplevel.fa.gz": gzip.compress(whole.encode()),
+        "Saccharomyces_cerevisiae.R64-1-1.96.gtf.gz": gzip.compress("\n".join(lines).encode()),
+        "cleaned_yeast_feature_counts.tsv": "\n".join("\t".join(c) for c in counts).encode(),
+        **{name: table.encode() for name in budding_yeast._LIBRARIES.values()},
+    }
+    for name, content in contents.items():
+        (folder / "yeast/original" / name).write_bytes(content)
+    reads = {"chrom": ["chrI", "chrII"], "strand": ["+", "-"], "tss": [380, 6], "reads": [2, 1]}
+    digest = budding_yeast._digest(pd.DataFrame(reads))
+    monkeypatch.setattr(budding_yeast, "_DIGESTS", {f"diamide-{i}": digest for i in (1, 2, 3)})
+    entries = {f"yeast/original/{name}": {"how": "made by a test"} for name in contents}
+    monkeypatch.setattr(download, "catalogue", lambda: entries)
+    monkeypatch.setenv("TSSBOOK_MIRROR", str(folder))
+    monkeypatch.setenv("TSSBOOK_CACHE", str(tmp_path / "data"))
+    return folder / "yeast/original"
+
+
+def test_a_small_yeast_by_hand(small):
+    path = small / budding_yeast._LIBRARIES["diamide-2"]  # in another order: the same reads
+    path.write_text(HEADER + "II\t 7\t-\t1\tTRUE\nI\t381\t+\t2\tFALSE\n")
+    made = yeast()
+    # YA begins at base 400; six libraries of two reads each at base 380.
+    assert made.genes[["name", "atg", "tss", "reads"]].to_numpy().tolist() == [
+        ["YA", 400, 380, 12], ["YB", 399, -1, 0]
+    ]  # fmt: skip
+    assert made.expression["ypd"].tolist() == [250_000, 750_000]
+    read = made.bigwigs("stripe", "diamide").read(["chrI", "chrII"], [380, 6], 1)[..., 0]
+    assert read.tolist() == [[12, 6, 0, 0], [0, 0, 3, 6]]
+
+
+def test_what_is_damaged_is_made_again(small, monkeypatch):
+    made = yeast()
+    folder = made.fasta.parent
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for content in (b"", b"{}", b"[]", b"\xff\0", whole["about.json"][:200],
+                    b'{"version": 1, "files": {}}'):  # fmt: skip
+        (folder / "about.json").write_bytes(content)
+        assert not budding_yeast._is_sound(folder)
+    for name, content in {
+        "about.json": b"{}", "slic-1.plus.bw": whole["slic-1.plus.bw"][:-100], "genes.tsv": None
+    }.items():  # fmt: skip
+        (folder / name).unlink()
+        if content is not None:
+            (folder / name).write_bytes(content)
+        assert yeast().genes.equals(made.genes)
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole, name
+    (folder / "notes.txt").write_text("mine")  # what is not ours does not matter
+    monkeypatch.setattr(budding_yeast, "_make", lambda *_: pytest.fail("it was made again"))
     yeast()
-    assert not made  # what is whole is kept
-    path.write_bytes(whole[:-100] + bytes(100))
-    yeast()
-    assert len(made) == 1
-    path.unlink()
-    yeast()
-    assert len(made) == 2
+    monkeypatch.setattr(budding_yeast, "_make", made_again := Mock())
     monkeypatch.setattr(budding_yeast, "_VERSION", 0)
     yeast()
-    assert len(made) == 3
+    made_again.assert_called_once()
 
 
-def test_another_genome_and_other_reads_are_refused(found, monkeypatch, tmp_path):
-    monkeypatch.setattr(budding_yeast, "_GENOME", "0" * 64)
-    monkeypatch.setenv("TSSBOOK_CACHE", str(tmp_path))
-    with pytest.raises(ChecksumError, match="gives a genome with the sha256 3f6dc437dc48"):
+def test_what_is_sound_needs_no_lock_and_stays_until_all_sources_are_there(small, monkeypatch):
+    folder = yeast().fasta.parent
+    about = (folder / "about.json").read_bytes()
+    monkeypatch.setattr(budding_yeast, "_VERSION", 2)
+    (small / "CAGE_TSSset-2.txt").rename(small / "away")
+    with pytest.raises(MissingFile, match=r"CAGE_TSSset-2\.txt"):
         yeast()
-    monkeypatch.undo()
-    file, plus, minus = budding_yeast._LIBRARIES["slic-1"]
-    monkeypatch.setitem(budding_yeast._LIBRARIES, "slic-1", (file, plus, minus + 1))
-    with pytest.raises(ChecksumError, match=r"664,503 reads on the . strand and 627,264 on"):
-        budding_yeast._library("slic-1", Fasta(found.fasta), False)
+    assert (folder / "about.json").read_bytes() == about
+    locked = PermissionError(13, "Permission denied", str(folder / ".lock"))
+    monkeypatch.setattr(budding_yeast, "FileLock", Mock(side_effect=locked))
+    message = refusal(yeast, OSError)
+    assert str(folder) in message
+    assert "Permission denied" in message
+    assert "TSSBOOK_CACHE" in message
+    monkeypatch.setattr(budding_yeast, "_VERSION", 1)
+    assert len(yeast().genes) == 2  # read-only, as in a class-room
 
 
-def test_ensembls_file_gives_the_same_genome(found, monkeypatch, tmp_path):
+HEADER = "seq\tTSS\tstrand\tnTAGs\tisreal\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is no table of start sites (No columns"),
+        (HEADER.replace("TSS", "x"), "is no table of start sites (Usecols do not match"),
+        ("seq TSS\nI 1 2 3\n" * 2, "is no table of start sites ("),
+        (HEADER + "chrI\t5\t+\t1\tTRUE\n", "seq chrI, TSS 5"),
+        (HEADER + "I\t5\t.\t1\tTRUE\n", "strand .,"),
+        (HEADER + "I\t0\t+\t1\tTRUE\n", "TSS 0"),
+        (HEADER + "I\t-5\t+\t1\tTRUE\n", "TSS -5"),
+        (HEADER + "I\t901\t+\t1\tTRUE\n", "TSS 901"),
+        (HEADER + "I\tx\t+\t1\tTRUE\n", "TSS x"),
+        (HEADER + "I\t5.5\t+\t1\tTRUE\n", "TSS 5.5"),
+        (HEADER + "I\t5\t+\t0\tTRUE\n", "nTAGs 0"),
+        (HEADER + "I\t5\t+\t1\tTRUE\nI\t5\t+\t2\tTRUE\n", "nTAGs 2"),
+        (HEADER + "I\t382\t+\t2\tTRUE\nII\t7\t-\t1\tTRUE\n", "has other reads than diamide-2"),
+        (HEADER + "I\t381\t+\t1\tTRUE\nII\t7\t-\t2\tTRUE\n", "has other reads than diamide-2"),
+        ("<!DOCTYPE html><html>Log in</html>", "an HTML page"),
+    ],
+)
+def test_another_table_is_refused(small, text, said):
+    path = small / budding_yeast._LIBRARIES["diamide-2"]
+    path.write_text(text)
+    message = refusal(yeast, ChecksumError)
+    assert said in message
+    assert str(path) in message
+    assert re.search("delete (it|the file) and (get it|call) again", message)
+
+
+def test_another_genome_is_refused(small, monkeypatch):
+    monkeypatch.setattr(budding_yeast, "_GENOME", "0" * 64)
+    with pytest.raises(ChecksumError, match=r"toplevel.fa.gz gives a genome with the sha256"):
+        yeast()
+
+
+@pytest.mark.parametrize("name", ["diamide-1", "diamide-2", "diamide-3"])
+def test_tables_and_bigwigs_of_diamide_have_one_digest(found, mirror, tmp_path, name):
+    fasta, paths = Fasta(found.fasta), found.tracks[name]
+    table = budding_yeast._from_bigwigs(list(paths), fasta)
+    names = {ucsc: short for short, ucsc in budding_yeast._UCSC.items()}
+    table = table.assign(seq=table["chrom"].map(names), TSS=table["tss"] + 1, nTAGs=table["reads"])
+    columns = ["seq", "TSS", "strand", "nTAGs"]
+    table.sample(frac=1, random_state=0)[columns].to_csv(tmp_path / "x", sep="\t", index=False)
+    assert len(budding_yeast._library(name, [tmp_path / "x"], fasta)) == len(table)
+
+
+def test_ensembls_file_gives_the_same_genome(found, tmp_path):
     """Plain gzip, Roman numbers, other lines, lower case: what a reader downloads."""
-    import gzip
-
     names = {ucsc: name for name, ucsc in budding_yeast._UCSC.items()}
     text = []
     for record in found.fasta.read_text().split(">")[1:]:
@@ -164,8 +290,7 @@ def test_ensembls_file_gives_the_same_genome(found, monkeypatch, tmp_path):
         text.append(f">{names[name]} dna:chromosome\n" + "\n".join(lines).lower())
     source = tmp_path / "ensembl.fa.gz"
     source.write_bytes(gzip.compress("\n".join(text).encode(), 1))
-    monkeypatch.setattr(budding_yeast, "fetch", lambda name, progress: source)
-    made = budding_yeast._make_genome(tmp_path / "sacCer3.fa", False)
+    made = budding_yeast._make_genome(tmp_path / "sacCer3.fa", source)
     assert made.path.read_bytes() == found.fasta.read_bytes()
 
 
@@ -185,7 +310,7 @@ def test_the_tables_count_from_one(tmp_path):
     path.write_text(
         "seq\tTSS\tstrand\tnTAGs\tisreal\n  I\t   101\t+\t  7\tTRUE\nMito\t 5\t-\t1\tTRUE\n"
     )
-    table = _from_table(path)
+    table = _from_table(path, {"chrI": 101, "chrM": 5})  # the last base of each
     assert table.to_dict("list") == {
         "chrom": ["chrI", "chrM"], "strand": ["+", "-"], "tss": [100, 4], "reads": [7, 1],
     }  # fmt: skip

@@ -70,10 +70,53 @@ def test_the_mask_wants_both_strands(tmp_path):
     assert 0 < sum(wanted) < len(wanted)
 
 
-def test_refusals(tmp_path):
+@pytest.mark.parametrize("letters", ["NNNN", "ACNGT", "AC", "", "AAAA"])
+def test_sequences_without_a_word_that_stands_once(letters):
+    found = unique_words({"a": codes_of(letters)}, 3)["a"]
+    assert found.tolist() == [False] * max(len(letters) - 2, 0)
+    assert unique_words({}, 3) == {}
+
+
+@pytest.mark.parametrize("length", [0, -1, 2.0, "3", None, True])
+def test_words_of_no_length(length):
+    with pytest.raises(ValueError, match=f"length is {length!r}; wanted a whole number"):
+        unique_words({"a": codes_of("ACGT")}, length)
     with pytest.raises(ValueError, match="65 letters; wanted 1 to 64"):
         unique_words({"a": codes_of("ACGT")}, 65)
-    (tmp_path / "genome.fa").write_text(">chr1\nAAAAAAAA\n")
-    with pytest.raises(ValueError, match="No word of 3 letters"):
-        write_mappability(tmp_path / "k3.bw", tmp_path / "genome.fa", 3)
-    assert not (tmp_path / "k3.bw").exists()
+
+
+@pytest.mark.parametrize(
+    ("codes", "said"),
+    [
+        (np.array([0, 1, 7, 255], np.uint8), "codes hold 255; wanted A 0"),
+        (np.array([0, 1, -1]), "codes are int64"),
+        (np.zeros((1, 4), np.uint8), r"codes of a are \(1, 4\); wanted \(L,\)"),
+        ("ACGT", r"codes of a are \(\); wanted \(L,\)"),
+    ],
+)
+def test_what_is_no_codes(codes, said):
+    with pytest.raises(ValueError, match=said):
+        unique_words({"a": codes}, 2)
+
+
+@pytest.mark.parametrize(
+    ("genome", "length"),
+    [
+        (">chr1\nAAAAAAAA\n", 3),
+        # ACGTT and CCGAA stand once, but no base begins one word and ends another.
+        (">chr1\nACGTTNCCGAA\n", 5),
+        (">chr1\nNNNNNNNN\n", 3),
+        (">chr1\nACG\n", 4),
+    ],
+)
+def test_a_mask_without_a_base_is_refused(tmp_path, genome, length):
+    (tmp_path / "genome.fa").write_text(genome)
+    with pytest.raises(ValueError, match=f"Reads of {length} bases cannot be placed on both"):
+        write_mappability(tmp_path / "mask.bw", tmp_path / "genome.fa", length)
+    assert not (tmp_path / "mask.bw").exists()
+
+
+def test_an_empty_chromosome_is_left_out(tmp_path):
+    (tmp_path / "genome.fa").write_text(">none\n>chr1\nTTCGACATTCACA\n")
+    path = write_mappability(tmp_path / "k3.bw", tmp_path / "genome.fa", 3)
+    assert BigWigs([path]).lengths == [{"chr1": 13}]

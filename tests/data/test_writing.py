@@ -7,11 +7,21 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pyBigWig
 import pytest
 
 from tests.support import refusal
-from tssbook.data import BigWigs, extract, write_bigwigs, write_table, writing
+from tssbook.data import (
+    BigWigs,
+    budding_yeast,
+    extract,
+    write_bigwigs,
+    write_mappability,
+    write_table,
+    writing,
+)
 from tssbook.data.fasta import Fasta
+from tssbook.simulator import files, simulate
 
 LENGTHS = {"chr2": 60, "chr1": 100}
 
@@ -123,6 +133,41 @@ def test_a_disk_without_room_is_refused_before_anything_is_written(tmp_path, mon
         write_bigwigs([tmp_path / "a.bw"], np.ones((1, 1, 4)), loci, {"chr1": 9})
     assert not list(tmp_path.iterdir())
     write_bigwigs([tmp_path / "a.bw"], np.ones((1, 1, 3)), loci.assign(end=3), {"chr1": 9})
+
+
+WRITERS = {
+    "tracks": lambda path: write_bigwigs(
+        [path], np.ones((1, 1, 4)), loci(("chr1", 0, 4, "+")), LENGTHS
+    ),
+    "counts": lambda path: budding_yeast._write_counts(
+        path, pd.DataFrame({"chrom": ["chr1"], "tss": [3], "reads": [2]}), LENGTHS
+    ),
+    "mappability": lambda path: write_mappability(path, path.with_name("genome.fa"), 4),
+    "simulation": lambda path: files._write_bigwigs(
+        few := simulate(2, seed=1, length=2000), files._layout(few), files._artefacts(few), path
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_every_writer_looks_for_folder_and_room(tmp_path, monkeypatch, kind):
+    """Without, each of them ends or hangs the process."""
+    (tmp_path / "genome.fa").write_text(">chr1\nACGTTTGCAATTGACCAT\n")
+    before = sorted(tmp_path.iterdir())
+    path = tmp_path / ("none" if kind == "simulation" else "none/x.bw")
+    monkeypatch.setattr(pyBigWig, "open", lambda *_: pytest.fail("it was opened"))
+    with pytest.raises(FileNotFoundError, match="There is no f"):
+        WRITERS[kind](path)
+    full = shutil.disk_usage(tmp_path)._replace(free=1 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with pytest.raises(OSError, match="has 1 MB free, and the bigWigs may take"):
+        WRITERS[kind](tmp_path if kind == "simulation" else tmp_path / "x.bw")
+    assert sorted(tmp_path.iterdir()) in (before, [*before, tmp_path / "genome.fa.fai"])
+
+
+def test_a_folder_is_no_bigwig(tmp_path):
+    with pytest.raises(IsADirectoryError, match="is a folder; wanted the name of a file"):
+        WRITERS["tracks"](tmp_path)
 
 
 @pytest.mark.parametrize("name", ["a.tsv", "a.parquet"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import numpy as np
 import pytest
@@ -153,9 +154,8 @@ def test_assays_differ(plain):
 
 def test_both_strands_are_alike(made):
     some = made.sequences[:20]
-    np.testing.assert_allclose(
-        harder_rates(reverse_complement_codes(some)), harder_rates(some)[:, ::-1, ::-1]
-    )
+    turned = harder_rates(reverse_complement_codes(some))
+    assert np.array_equal(turned, harder_rates(some)[:, ::-1, ::-1])  # to the last bit
 
 
 # --- loci -------------------------------------------------------------------------------------
@@ -199,20 +199,52 @@ def test_log_rate_is_that_of_cage_near_the_start(made):
 def test_the_control_has_the_same_sequences(made):
     control = simulate_harder(20, seed=17, pair=False)
     assert np.array_equal(control.sequences, made.sequences[:20])
-    assert control.matches["acts"].sum() >= made.matches[made.matches["locus"] < 20]["acts"].sum()
+    both = made.matches[made.matches["locus"] < 20].drop(columns="acts")
+    assert control.matches.drop(columns="acts").equals(both)
+    acts = control.matches["acts"].to_numpy(), made.matches["acts"].to_numpy()[: len(both)]
+    more = acts[0] & ~acts[1]  # an NFY or an SP that stands alone acts here only
+    assert set(control.matches["motif"][more]) == {"NFY", "SP"}
+    assert not (acts[1] & ~acts[0]).any()
+    assert control.reads.sum() > made.reads[:20].sum()
 
 
 def test_the_first_loci_do_not_depend_on_how_many_follow(made):
     few = simulate_harder(300, seed=17)
     assert np.array_equal(few.reads, made.reads[:300])
     assert few.loci.equals(made.loci[:300])
-    assert len(few.matches) == (made.matches["locus"] < 300).sum()
+    assert few.matches.equals(made.matches[made.matches["locus"] < 300])
 
 
-@pytest.mark.parametrize("wrong", [{"n_loci": 0}, {"seed": -1}, {"length": 1999}])
-def test_numbers_out_of_range(wrong):
-    with pytest.raises(ValueError, match="wanted"):
-        simulate_harder(**({"n_loci": 2, "seed": 1} | wrong))
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_loci", 0), ("n_loci", 1.5), ("seed", -1), ("seed", None), ("seed", "x"), ("seed", 1.5),
+        ("length", 1999), ("length", 1998), ("length", "x"), ("length", 2000.0), ("pair", "no"),
+    ],
+)  # fmt: skip
+def test_numbers_out_of_range(name, value):
+    with pytest.raises(ValueError, match=re.escape(f"{name} is {value!r}; wanted")):
+        simulate_harder(**({"n_loci": 2, "seed": 1} | {name: value}))
+
+
+@pytest.mark.parametrize("function", [harder_rates, harder_scan])
+@pytest.mark.parametrize(
+    ("codes", "said"),
+    [
+        (np.zeros((1, 100), np.int64), "int64 (1, 100); wanted uint8 (N, L)"),
+        (np.zeros(100, np.uint8), "uint8 (100,); wanted uint8 (N, L)"),
+        (np.zeros((1, 19), np.uint8), "(1, 19); wanted uint8 (N, L)"),
+        (np.full((1, 100), 5, np.uint8), "codes hold 5; wanted"),
+    ],
+)
+def test_what_is_no_sequence_is_refused(function, codes, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        function(codes)
+
+
+def test_no_sequence_has_no_rates():
+    assert harder_rates(np.zeros((0, 30), np.uint8)).shape == (0, 10, 30)
+    assert len(harder_scan(np.zeros((0, 30), np.uint8))) == 0
 
 
 def test_digest(made):
@@ -228,10 +260,14 @@ def test_write_motifs_by_hand(plain):
     middle = plain.shape[1] // 2
     names = truth().names
     for name, place in {"NFY": -115, "SP": -50}.items():
-        best = found.loc[[names.index(name)]].sort_values("strength").iloc[-1]
-        assert (best["anchor"] - middle, best["strand"]) == (place, "+")
-    width = sum(truth().pwms[names.index(name)].shape[1] for name in ("NFY", "SP"))
-    assert 0 < (changed != plain[:1]).sum() <= width
+        match = found.loc[[names.index(name)]].sort_values("strength").iloc[-1]
+        assert (match["anchor"] - middle, match["strand"]) == (place, "+")
+    sites = found.loc[[NFY, SP]]
+    outside = np.ones(plain.shape[1], bool)
+    for site in sites.itertuples():
+        outside[site.position : site.position + site.width] = False
+    assert (~outside).sum() == len(best(NFY)) + len(best(SP))
+    assert np.array_equal(changed[:, outside], plain[:, outside])
 
 
 def test_write_motifs_refuses(plain):
@@ -239,3 +275,15 @@ def test_write_motifs_refuses(plain):
         write_motifs(plain, [("XYZ", 0)])
     with pytest.raises(ValueError, match="does not fit into"):
         write_motifs(plain, [("SP", -plain.shape[1])])
+    with pytest.raises(ValueError, match="NFY at 2 lies over another motif"):
+        write_motifs(plain, [("SP", 0), ("NFY", 2)])
+    with pytest.raises(ValueError, match="codes hold 255"):
+        write_motifs(np.full((1, 100), 255, np.uint8), [])
+    with pytest.raises(ValueError, match="float64"):
+        write_motifs(plain.astype(float), [])
+
+
+@pytest.mark.parametrize("wrong", [("SP", 1.5), ("SP", float("nan")), ("SP", "a"), ("SP",), "SP"])
+def test_write_motifs_wants_pairs(plain, wrong):
+    with pytest.raises(ValueError, match="wanted pairs of a name and a whole number"):
+        write_motifs(plain, [wrong])

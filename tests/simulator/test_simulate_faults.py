@@ -14,7 +14,9 @@ from tssbook.simulator import recovery, simulate, truth, write_files
     [
         ({"n_loci": 0}, "n_loci is 0"),
         ({"n_loci": -5}, "n_loci is -5; wanted a whole number of 1 or more"),
-        ({"seed": -1}, "seed is -1; wanted 0 or more"),
+        ({"seed": -1}, "seed is -1; wanted a whole number of 0 or more"),
+        ({"seed": "x"}, "seed is 'x'; wanted a whole number of 0 or more"),
+        ({"length": 2000.0}, "length is 2000.0; wanted a whole number"),
         ({"length": 1000}, "length is 1000; wanted an even number of 2,000 or more"),
         ({"length": 2001}, "length is 2001"),
     ],

@@ -13,6 +13,7 @@ Genome Research 28, 1943 (2018), counted again by the authors of STRIPE-seq.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,11 +25,18 @@ from filelock import FileLock
 
 from tssbook.data.annotation import read_gtf
 from tssbook.data.bigwig import BigWigs
-from tssbook.data.download import ChecksumError, cache_folder, fetch, on_this_machine
+from tssbook.data.download import (
+    ChecksumError,
+    MissingFile,
+    cache_folder,
+    fetch,
+    on_this_machine,
+)
 from tssbook.data.fasta import Fasta
 from tssbook.data.genome import locus_windows, read_windows
 from tssbook.data.mappability import write_mappability
-from tssbook.files import sha256, write_whole, written_whole
+from tssbook.data.writing import new_bigwigs
+from tssbook.files import sha256, write_whole
 
 __all__ = ["Yeast", "yeast"]
 
@@ -36,21 +44,28 @@ _VERSION = 1  # goes up when the same sources give other files
 _ROMAN = "I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI".split()  # noqa: SIM905
 _UCSC = {name: f"chr{name}" for name in _ROMAN} | {"Mito": "chrM"}
 _GENOME = "3f6dc437dc48f2dd788ccbabd4b9b80683157ae7bca9f3d4b1a8bfbe6b98185e"  # of sacCer3.fa
-# Each library: its table, and how many reads of the + and of the - strand it has.
+# Each library: its table. Those of diamide have no checksum of a file, as there are two forms of
+# them: theirs is `_digest` of the reads.
 _LIBRARIES = {
-    "stripe-50ng-1": ("YPD_TSSset-1.txt", 186_554, 189_672),
-    "stripe-50ng-2": ("YPD_TSSset-2.txt", 134_017, 136_798),
-    "stripe-50ng-3": ("YPD_TSSset-3.txt", 148_071, 151_309),
-    "stripe-100ng-1": ("YPD_TSSset-4.txt", 200_264, 202_924),
-    "stripe-100ng-2": ("YPD_TSSset-5.txt", 201_784, 204_175),
-    "stripe-100ng-3": ("YPD_TSSset-6.txt", 231_817, 235_925),
-    "diamide-1": ("diamide_TSSset-10.txt", 349_417, 368_927),
-    "diamide-2": ("diamide_TSSset-11.txt", 321_609, 337_948),
-    "diamide-3": ("diamide_TSSset-12.txt", 275_581, 291_750),
-    "slic-1": ("CAGE_TSSset-1.txt", 664_503, 627_264),
-    "slic-2": ("CAGE_TSSset-2.txt", 574_341, 524_122),
+    "stripe-50ng-1": "YPD_TSSset-1.txt",
+    "stripe-50ng-2": "YPD_TSSset-2.txt",
+    "stripe-50ng-3": "YPD_TSSset-3.txt",
+    "stripe-100ng-1": "YPD_TSSset-4.txt",
+    "stripe-100ng-2": "YPD_TSSset-5.txt",
+    "stripe-100ng-3": "YPD_TSSset-6.txt",
+    "diamide-1": "diamide_TSSset-10.txt",
+    "diamide-2": "diamide_TSSset-11.txt",
+    "diamide-3": "diamide_TSSset-12.txt",
+    "slic-1": "CAGE_TSSset-1.txt",
+    "slic-2": "CAGE_TSSset-2.txt",
+}
+_DIGESTS = {
+    "diamide-1": "49b2242dc8702373e5d9727422241bceecff7a474101da6362a206d7a2660e89",
+    "diamide-2": "15f4d0be3811d5e7555af0eb822cb556a3233ca944f1706893088119fc1d81b4",
+    "diamide-3": "c719f922ea17bf419db462d2b14ed4d6b9e99d39263dc8c2f260f6e61f7a5c08",
 }
 _SUMS = ("stripe-50ng", "stripe-100ng", "stripe", "diamide", "slic")
+_AGAIN = "delete the file and call again"
 _UPSTREAM, _WITHIN = 250, 50  # bases around the start codon in which a gene's start site is sought
 _COUNTS = {f"ypd-{i}": f"RNASEQ00{i}_S288C_untreated_r1" for i in (1, 2, 3)} | {
     f"diamide-{i}": f"RNASEQ00{i + 6}_S288C_diamide_r2" for i in (1, 2, 3)
@@ -111,12 +126,18 @@ def yeast(*, progress: bool = False) -> Yeast:
 
     39 MB are downloaded, or read where they lie in the mirror folder; what is made (`Yeast`) takes
     about 56 MB of ``yeast-built`` in the data folder, and half a minute. Later calls compare the
-    checksums of what was made, and make it again where one differs.
+    checksums of what was made, and make it again where one differs; for them the folder may be
+    read-only, as in a class-room.
 
     Parameters
     ----------
     progress
         Show progress bars while downloading.
+
+    Returns
+    -------
+    Yeast
+        Paths of genome, mask and tracks, and two tables.
 
     Raises
     ------
@@ -124,33 +145,73 @@ def yeast(*, progress: bool = False) -> Yeast:
         A source cannot be had now; the message says which, where to get it and where to put it.
     ChecksumError
         A source is not what it should be.
+    OSError
+        The data set cannot be written.
     """
     folder = cache_folder() / "yeast-built"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
-        if not _is_sound(folder):
-            _make(folder, progress)
+    if _is_sound(folder):
+        return _opened(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            if not _is_sound(folder):  # another process may have made it while this one waited
+                _make(folder, progress)
+            return _opened(folder)
+    except (MissingFile, ChecksumError):
+        raise
+    except OSError as error:
+        raise OSError(
+            f"The yeast data set cannot be made in {folder} ({error}): mend that, or name another "
+            "folder by TSSBOOK_CACHE."
+        ) from error
+
+
+def _opened(folder: Path) -> Yeast:
     tables = [pd.read_csv(folder / f"{name}.tsv", sep="\t") for name in ("genes", "expression")]
     tracks = {name: _pair(folder, name) for name in (*_LIBRARIES, *_SUMS)}
     return Yeast(folder / "sacCer3.fa", folder / "mappability-50.bw", *tables, tracks)
 
 
 def _is_sound(folder: Path) -> bool:
-    about = folder / "about.json"
-    if not about.is_file():
+    try:
+        return json.loads((folder / "about.json").read_bytes()) == _about(folder)
+    except (OSError, ValueError):  # a file is missing, or about.json damaged
         return False
-    said = json.loads(about.read_text())
-    return said["version"] == _VERSION and all(
-        (folder / name).is_file() and sha256(folder / name) == digest
-        for name, digest in said["files"].items()
-    )
+
+
+def _about(folder: Path) -> dict[str, object]:
+    """Say of what version the data set is, and the sha256 of each of its files."""
+    tracks = [path.name for name in (*_LIBRARIES, *_SUMS) for path in _pair(folder, name)]
+    names = ["sacCer3.fa", "sacCer3.fa.fai", "mappability-50.bw", *tracks]
+    names += ["genes.tsv", "expression.tsv"]
+    return {"version": _VERSION, "files": {name: sha256(folder / name) for name in names}}
+
+
+def _sources() -> dict[str, list[str]]:
+    """Name what to fetch; a mirror may have the genome and diamide in another form."""
+    named, original = "yeast/yeast_sacCer3.fa.gz", "yeast/original/Saccharomyces_cerevisiae.R64-1-1"
+    sources = {
+        "genome": [named if on_this_machine(named) else f"{original}.dna.toplevel.fa.gz"],
+        "annotation": [f"{original}.96.gtf.gz"],
+        "counts": ["yeast/original/cleaned_yeast_feature_counts.tsv"],
+    }
+    for name, table in _LIBRARIES.items():
+        beginning = f"yeast/yeast_stripe_{name.replace('-', '_rep')}"
+        converted = [f"{beginning}_{strand}.bw" for strand in ("plus", "minus")]
+        is_here = name in _DIGESTS and all(map(on_this_machine, converted))
+        sources[name] = converted if is_here else [f"yeast/original/{table}"]
+    return sources
 
 
 def _make(folder: Path, progress: bool) -> None:
+    sources = {
+        what: [fetch(name, progress=progress) for name in names]
+        for what, names in _sources().items()
+    }
     (folder / "about.json").unlink(missing_ok=True)
-    fasta = _make_genome(folder / "sacCer3.fa", progress)
+    fasta = _make_genome(folder / "sacCer3.fa", *sources["genome"])
     write_mappability(folder / "mappability-50.bw", fasta, 50)
-    tables = {name: _library(name, fasta, progress) for name in _LIBRARIES}
+    tables = {name: _library(name, sources[name], fasta) for name in _LIBRARIES}
     for name in _SUMS:
         parts = [tables[library] for library in _LIBRARIES if library.startswith(name)]
         tables[name] = pd.concat(parts).groupby(["chrom", "strand", "tss"])["reads"].sum()
@@ -158,23 +219,17 @@ def _make(folder: Path, progress: bool) -> None:
     for name, table in tables.items():
         for strand, path in zip("+-", _pair(folder, name), strict=True):
             _write_counts(path, table[table["strand"] == strand], fasta.lengths)
-    annotation = fetch("yeast/original/Saccharomyces_cerevisiae.R64-1-1.96.gtf.gz")
+    annotation = sources["annotation"][0]
     genes = _with_start_sites(_genes(annotation), fasta, _pair(folder, "stripe"))
-    made = {"genes": genes, "expression": _expression(annotation, genes)}
+    made = {"genes": genes, "expression": _expression(annotation, *sources["counts"], genes)}
     write_whole(
         {folder / f"{k}.tsv": t.to_csv(sep="\t", index=False).encode() for k, t in made.items()}
     )
-    names = ("*.fa", "*.fai", "*.bw", "*.tsv")
-    files = sorted(path for pattern in names for path in folder.glob(pattern))
-    about = {"version": _VERSION, "files": {path.name: sha256(path) for path in files}}
-    write_whole({folder / "about.json": json.dumps(about, indent=1).encode()})
+    write_whole({folder / "about.json": json.dumps(_about(folder), indent=1).encode()})
 
 
-def _make_genome(path: Path, progress: bool) -> Fasta:
+def _make_genome(path: Path, source: Path) -> Fasta:
     """Write the genome with UCSC's names of chromosomes, from Ensembl's file or UCSC's."""
-    named = "yeast/yeast_sacCer3.fa.gz"
-    ensembl = "yeast/original/Saccharomyces_cerevisiae.R64-1-1.dna.toplevel.fa.gz"
-    source = fetch(named if on_this_machine(named) else ensembl, progress=progress)
     chromosomes: dict[str, list[bytes]] = {}
     with gzip.open(source) as file:
         for line in file:
@@ -188,8 +243,7 @@ def _make_genome(path: Path, progress: bool) -> Fasta:
     write_whole({path: text})
     if (found := sha256(path)) != _GENOME:
         raise ChecksumError(
-            f"{source} gives a genome with the sha256 {found}; wanted {_GENOME}, R64-1-1: delete "
-            "it and get it again."
+            f"{source} gives a genome with the sha256 {found}; wanted {_GENOME}, R64-1-1: {_AGAIN}."
         )
     path.with_name(f"{path.name}.fai").unlink(missing_ok=True)  # of what stood here before
     return Fasta(path)
@@ -199,37 +253,51 @@ def _pair(folder: Path, name: str) -> tuple[Path, Path]:
     return folder / f"{name}.plus.bw", folder / f"{name}.minus.bw"
 
 
-def _library(name: str, fasta: Fasta, progress: bool) -> pd.DataFrame:
+def _library(name: str, sources: list[Path], fasta: Fasta) -> pd.DataFrame:
     """Read where reads begin: ``chrom``, ``strand``, ``tss`` (0-based), ``reads``."""
-    file, *wanted = _LIBRARIES[name]
-    converted = [
-        f"yeast/yeast_stripe_{name.replace('-', '_rep')}_{strand}.bw"
-        for strand in ("plus", "minus")
-    ]
-    if name.startswith("diamide") and all(map(on_this_machine, converted)):
-        source, table = converted[0], _from_bigwigs([fetch(c) for c in converted], fasta)
+    if len(sources) == 2:
+        table = _from_bigwigs(sources, fasta)
     else:
-        source = f"yeast/original/{file}"
-        table = _from_table(fetch(source, progress=progress))
-    found = [int(table.loc[table["strand"] == strand, "reads"].sum()) for strand in "+-"]
-    if found != wanted:
+        table = _from_table(sources[0], fasta.lengths)
+    if _DIGESTS.get(name) not in (None, _digest(table)):
         raise ChecksumError(
-            f"{source} has {found[0]:,} reads on the + strand and {found[1]:,} on the - strand; "
-            f"wanted {wanted[0]:,} and {wanted[1]:,}: delete it and get it again."
+            f"{sources[0]} has other reads than {name} had when this was written: {_AGAIN}."
         )
     return table
 
 
-def _from_table(path: Path) -> pd.DataFrame:
-    table = pd.read_csv(path, sep=r"\s+")
-    return pd.DataFrame(
-        {
-            "chrom": table["seq"].map(_UCSC),
-            "strand": table["strand"],
-            "tss": table["TSS"] - 1,  # counted from 1 there
-            "reads": table["nTAGs"],
-        }
+def _digest(table: pd.DataFrame) -> str:
+    """Sha256 of the reads at each place, in whatever order and form they came."""
+    table = table.sort_values(["chrom", "strand", "tss"])
+    columns = ["chrom", "strand", "tss", "reads"]
+    text = table.to_csv(columns=columns, index=False, lineterminator="\n")
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _from_table(path: Path, lengths: Mapping[str, int]) -> pd.DataFrame:
+    columns = ["seq", "TSS", "strand", "nTAGs"]
+    try:
+        table = pd.read_csv(path, sep=r"\s+", usecols=columns, dtype=str)
+    except ValueError as error:  # no text, nothing in it, or other columns
+        said = " ".join(str(error).split())
+        raise ChecksumError(f"{path} is no table of start sites ({said}): {_AGAIN}.") from error
+    chrom = table["seq"].map(_UCSC)
+    tss, reads = (pd.to_numeric(table[name], errors="coerce") for name in ("TSS", "nTAGs"))
+    right = (
+        (tss.between(1, chrom.map(lengths)) & (tss % 1 == 0))  # not where there is no such seq
+        & ((reads >= 1) & (reads % 1 == 0))
+        & table["strand"].isin(["+", "-"])
+        & ~table.duplicated(["seq", "TSS", "strand"])
     )
+    if not right.all():
+        row = table[~right].iloc[0]
+        raise ChecksumError(
+            f"{path} has the row {', '.join(f'{k} {v}' for k, v in row.items())}; wanted a "
+            f"chromosome ({', '.join(_UCSC)}), a place on it, + or -, and reads, each place once: "
+            f"{_AGAIN}."
+        )
+    tss, reads = tss.astype(np.int64) - 1, reads.astype(np.int64)  # they count from 1 there
+    return pd.DataFrame({"chrom": chrom, "strand": table["strand"], "tss": tss, "reads": reads})
 
 
 def _from_bigwigs(paths: list[Path], fasta: Fasta) -> pd.DataFrame:
@@ -244,10 +312,7 @@ def _from_bigwigs(paths: list[Path], fasta: Fasta) -> pd.DataFrame:
 
 
 def _write_counts(path: Path, table: pd.DataFrame, lengths: Mapping[str, int]) -> None:
-    import pyBigWig
-
-    with written_whole(path) as beside, pyBigWig.open(str(beside), "w") as file:
-        file.addHeader(list(lengths.items()))
+    with new_bigwigs([path], lengths, 3 * len(table)) as (file,):
         for chrom in lengths:
             here = table[table["chrom"] == chrom].sort_values("tss")
             if len(here):
@@ -289,10 +354,10 @@ def _with_start_sites(genes: pd.DataFrame, fasta: Fasta, tracks: tuple[Path, Pat
     return genes.assign(tss=tss.where(total > 0, -1), reads=total)
 
 
-def _expression(annotation: Path, genes: pd.DataFrame) -> pd.DataFrame:
+def _expression(annotation: Path, counted: Path, genes: pd.DataFrame) -> pd.DataFrame:
     exons = read_gtf(annotation, "exon")
     length = (exons["end"] - exons["start"]).groupby(exons["id"]).sum()
-    counts = pd.read_csv(fetch("yeast/original/cleaned_yeast_feature_counts.tsv"), sep="\t")
+    counts = pd.read_csv(counted, sep="\t")
     counts = counts.set_index("Geneid")[list(_COUNTS.values())].set_axis(list(_COUNTS), axis=1)
     counts = counts.reindex(genes["name"])
     table = counts.assign(exons=length.reindex(genes["name"]))

@@ -33,7 +33,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from tssbook import __version__
-from tssbook.files import beside, remove, sha256, to_disk
+from tssbook.files import beside, kind, remove, sha256, to_disk
 
 __all__ = [
     "ChecksumError",
@@ -154,10 +154,13 @@ def _verify(path: Path, entry: Mapping[str, Any]) -> None:
     if wanted := entry.get("sha256"):
         found = _sha256_once(path, stat.st_size, stat.st_mtime_ns)
         _require(path, f"the sha256 {found}", f"the sha256 {wanted}")
-    elif magic := _MAGIC.get(Path(path.name.removesuffix(".part")).suffix):
-        with path.open("rb") as file:
-            begin = file.read(len(magic))
-        _require(path, f"the first bytes {begin!r}", f"the first bytes {magic!r}")
+        return
+    with path.open("rb") as file:
+        begin = file.read(300)
+    if magic := _MAGIC.get(Path(path.name.removesuffix(".part")).suffix):
+        _require(path, f"the first bytes {begin[: len(magic)]!r}", f"the first bytes {magic!r}")
+    elif "HTML" in (found := kind(begin) or ""):  # such as of a network that wants a log-in
+        _require(path, f"the form of {found}", "the file itself")
 
 
 def _require(path: Path, found: str, wanted: str) -> None:

@@ -253,7 +253,7 @@ def _byte(record: IndexRecord, base: int) -> int:
 
 
 def _unsound(path: Path, error: Exception) -> ValueError:
-    return ValueError(
-        f"{path} or its index {path}.fai is not sound ({error}): get the file again, or mend it; "
-        f"{_AGAIN}."
-    )
+    remedy = "get the file again, or mend it"
+    if "Duplicate key" in str(error):
+        remedy = "give each chromosome a name of its own in the file"
+    return ValueError(f"{path} or its index {path}.fai is not sound ({error}): {remedy}; {_AGAIN}.")

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from tssbook.data.fasta import Fasta
-from tssbook.files import written_whole
+from tssbook.data.writing import new_bigwigs
+from tssbook.sequence import require_known_codes, require_positive
 
 __all__ = ["unique_words", "write_mappability"]
 
@@ -41,11 +42,18 @@ def unique_words(codes: Mapping[str, np.ndarray], length: int) -> dict[str, np.n
 
     Raises
     ------
-    ValueError
-        The length is not from 1 to 64.
+    TypeError, ValueError
+        The length is not from 1 to 64, or a sequence is no codes.
     """
-    if not 1 <= length <= 2 * _LETTERS:
+    require_positive(length=length)
+    if length > 2 * _LETTERS:
         raise ValueError(f"The words have {length} letters; wanted 1 to {2 * _LETTERS}.")
+    for name, row in codes.items():
+        if np.ndim(row) != 1:
+            raise ValueError(f"The codes of {name} are {np.shape(row)}; wanted (L,).")
+        require_known_codes(row[None], shortest=0)
+    if not codes:
+        return {}
     found = [_words(row, length) for row in codes.values()]
     words = np.concatenate([first for first, _ in found], axis=1)
     known = np.concatenate([known for _, known in found])
@@ -55,7 +63,10 @@ def unique_words(codes: Mapping[str, np.ndarray], length: int) -> dict[str, np.n
     order, heads = order[by := np.argsort(heads)], heads[by]
     same = heads[1:] == heads[:-1]
     # Few begin with the same 32 letters; only those are compared further.
-    twins = order[np.r_[same, False] | np.r_[False, same]]
+    twin = np.zeros(len(order), dtype=bool)
+    twin[1:] |= same
+    twin[:-1] |= same
+    twins = order[twin]
     twins = twins[np.lexsort(words[:, twins])]
     same = (words[:, twins[1:]] == words[:, twins[:-1]]).all(0)
     alone[twins[1:][same]] = alone[twins[:-1][same]] = False
@@ -73,7 +84,7 @@ def write_mappability(path: str | Path, fasta: Fasta | str | Path, length: int =
     Parameters
     ----------
     path
-        The bigWig; an older one is replaced when the new one is complete.
+        The bigWig, in a folder that exists; an older one is replaced when the new one is complete.
     fasta
         The whole genome: what is not in it, the mask cannot know.
     length
@@ -81,23 +92,24 @@ def write_mappability(path: str | Path, fasta: Fasta | str | Path, length: int =
 
     Raises
     ------
-    FileNotFoundError
-        The genome is not there.
+    FileNotFoundError, IsADirectoryError
+        The genome or the folder is not there, or the path is a folder.
     ValueError
         The length is not from 1 to 64, or no base is mappable.
     OSError
-        The file cannot be written; an older one stays as it is.
+        There is no room, or the file cannot be written; an older one stays as it is.
     """
-    import pyBigWig
-
     fasta, path = Fasta.of(fasta), Path(path)
-    codes = {chrom: fasta.codes([chrom], [0], n)[0] for chrom, n in fasta.lengths.items()}
-    unique = unique_words(codes, length)
-    if not any(once.any() for once in unique.values()):
-        raise ValueError(f"No word of {length} letters stands in {fasta.path} only once.")
-    with written_whole(path) as beside, pyBigWig.open(str(beside), "w") as file:
-        file.addHeader(list(fasta.lengths.items()))
-        for chrom, starts, ends in _runs(unique, length):
+    lengths = {chrom: n for chrom, n in fasta.lengths.items() if n}
+    codes = {chrom: fasta.codes([chrom], [0], n)[0] for chrom, n in lengths.items()}
+    runs = list(_runs(unique_words(codes, length), length))
+    if not runs:
+        raise ValueError(
+            f"Reads of {length} bases cannot be placed on both strands anywhere in {fasta.path}; "
+            "wanted another length, or the whole genome."
+        )
+    with new_bigwigs([path], lengths, 3 * sum(len(starts) for _, starts, _ in runs)) as (file,):
+        for chrom, starts, ends in runs:
             file.addEntries([chrom] * len(starts), starts, ends=ends, values=[1.0] * len(starts))
     return path
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import pandas as pd
 from tssbook.data.tables import known, require_strands
 from tssbook.files import write_whole, written_whole
 
-__all__ = ["require_table_name", "write_bigwigs", "write_table"]
+__all__ = ["new_bigwigs", "require_table_name", "write_bigwigs", "write_table"]
 
 _ROWS = 256  # windows that are read at a time
 _PENDING = 16  # lengths of a window that are summed up before they are written
@@ -53,8 +54,7 @@ def write_table(path: str | Path, table: pd.DataFrame) -> Path:
                 f"Parquet cannot hold the table ({' '.join(str(error).split())}); wanted one type "
                 "in each column."
             ) from error
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"There is no folder {path.parent}; wanted one to write into.")
+    _require_place(path)
     write_whole({path: content})
     return path
 
@@ -124,25 +124,64 @@ def write_bigwigs(
     """
     paths = [Path(path) for path in paths]
     _require_fit(paths, tracks, loci, lengths)
-    n_bytes = 8 * math.prod(tracks.shape) + len(paths) * (1 << 20)
-    for folder in {path.parent for path in paths}:
-        _require_room(folder, n_bytes)
-    import pyBigWig
-
-    with ExitStack() as stack:
-        files = []
-        for path in paths:
-            file = pyBigWig.open(str(stack.enter_context(written_whole(path))), "w")
-            file.addHeader(list(lengths.items()))
-            files.append(stack.enter_context(file))
+    with new_bigwigs(paths, lengths, math.prod(tracks.shape)) as files:
         for chrom, first, values in _stretches(tracks, loci, lengths):
             for file, row in zip(files, values, strict=True):
                 file.addEntries(chrom, first, values=row, span=1, step=1)
     return paths
 
 
+@contextmanager
+def new_bigwigs(
+    paths: Sequence[Path], lengths: Mapping[str, int], n_numbers: int
+) -> Iterator[list[Any]]:
+    """Give bigWigs to write with pyBigWig; they become ``paths`` at the end, or are removed.
+
+    pyBigWig ends the process, or hangs, where there is no folder or no room; so both are looked
+    at first.
+
+    Parameters
+    ----------
+    paths
+        The files; older ones of these names are replaced.
+    lengths
+        Chromosomes and their lengths.
+    n_numbers
+        How many numbers will be written into all files together: one for a value in a row of
+        them, three for an interval. Each may take 8 bytes.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError
+        A folder is not there, or a path is one.
+    OSError
+        There is not room for all, or a file cannot be written; older ones stay as they are.
+    """
+    import pyBigWig
+
+    for path in paths:
+        _require_place(path)
+    for folder in {path.parent for path in paths}:
+        _require_room(folder, 8 * n_numbers + len(paths) * (1 << 20))
+    with ExitStack() as stack:
+        files = []
+        for path in paths:
+            file = pyBigWig.open(str(stack.enter_context(written_whole(path))), "w")
+            files.append(stack.enter_context(file))
+            file.addHeader(list(lengths.items()))
+        yield files
+
+
+def _require_place(path: Path) -> None:
+    """Refuse to write a file where there is no folder for it, or a folder of its name."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {path.parent}; wanted one to write into.")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; wanted the name of a file.")
+
+
 def _require_room(folder: Path, n_bytes: int) -> None:
-    """Refuse a disk that may be full before all is written: pyBigWig then ends the process."""
+    """Refuse a disk that may be full before all is written."""
     if (free := shutil.disk_usage(folder).free) < n_bytes:
         raise OSError(
             f"{folder} has {free / 1e6:,.0f} MB free, and the bigWigs may take "
@@ -225,5 +264,3 @@ def _require_fit(
     for chrom in loci["chrom"].unique():
         if chrom not in lengths:
             raise ValueError(f"There is no chromosome {chrom!r}: {known(chrom, lengths)}.")
-    if missing := [path.parent for path in paths if not path.parent.is_dir()]:
-        raise FileNotFoundError(f"There is no folder {missing[0]}; wanted one to write into.")

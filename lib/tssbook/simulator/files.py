@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tssbook.data.tracks import TRACKS
+from tssbook.data.writing import new_bigwigs
 from tssbook.sequence import reverse_complement_codes
 from tssbook.simulator.simulation import SPACER, Simulation
 
@@ -59,6 +60,8 @@ def write_files(simulation: Simulation, folder: str | Path) -> Path:
     ------
     FileExistsError
         The folder exists.
+    OSError
+        There is no room, or a file cannot be written; no folder is left.
     """
     folder = Path(folder)
     if folder.exists():
@@ -208,12 +211,10 @@ def _placed(
 def _write_bigwigs(
     simulation: Simulation, layout: dict, artefacts: pd.DataFrame, folder: Path
 ) -> None:
-    import pyBigWig
-
-    header = [(name, end) for name, (end, _) in layout.items()]
-    for track, file_name in enumerate(FILES):
-        with pyBigWig.open(str(folder / file_name), "w") as file:
-            file.addHeader(header)
+    lengths = {name: end for name, (end, _) in layout.items()}
+    bases = np.count_nonzero(simulation.tracks) + (artefacts["end"] - artefacts["start"]).sum()
+    with new_bigwigs([folder / name for name in FILES], lengths, 3 * int(bases)) as files:
+        for track, (file_name, file) in enumerate(zip(FILES, files, strict=True)):
             for name, (end, rows) in layout.items():
                 reads = np.zeros(end)
                 for row, place, inside in _placed(simulation, rows, end):

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ import pandas as pd
 
 from tssbook.data.tracks import TRACKS
 from tssbook.sequence import codes as codes_of
-from tssbook.sequence import require_positive, reverse_complement_codes
+from tssbook.sequence import require_known_codes, reverse_complement_codes
 from tssbook.simulator.loci import (
     PLACEMENTS,
     background,
@@ -40,9 +41,9 @@ from tssbook.simulator.loci import (
     site_pool,
     write_where_free,
 )
-from tssbook.simulator.rates import RATE_BITS, TSS_REACH, scan, whole_rates
+from tssbook.simulator.rates import RATE_BITS, SHORTEST, TSS_REACH, scan, whole_rates
 from tssbook.simulator.rules import MOTIFS, UNIT, truth
-from tssbook.simulator.simulation import CHROMOSOMES, drawn
+from tssbook.simulator.simulation import CHROMOSOMES, drawn, require_numbers
 
 __all__ = [
     "DECOY",
@@ -107,13 +108,9 @@ def simulate_harder(n_loci: int, *, seed: int, length: int = 2600, pair: bool = 
     Raises
     ------
     ValueError
-        A number is out of range.
+        A number is out of range, or ``pair`` neither True nor False.
     """
-    require_positive(n_loci=n_loci)
-    if seed < 0:
-        raise ValueError(f"seed is {seed}; wanted 0 or more.")
-    if length < 2000 or length % 2:
-        raise ValueError(f"length is {length}; wanted an even number of 2,000 or more.")
+    require_numbers(n_loci, seed, length)
     numbers = range(-(-n_loci // _BLOCK))
     with ThreadPoolExecutor(2) as pool:
         blocks = list(pool.map(partial(harder_block, seed=seed, length=length, pair=pair), numbers))
@@ -133,13 +130,22 @@ def harder_rates(codes: np.ndarray, *, pair: bool = True) -> np.ndarray:
     Parameters
     ----------
     codes
-        ``(N, L)`` uint8, A 0, C 1, G 2, T 3, N 4; as for :func:`tssbook.simulator.rates.rates`,
-        and as symmetric.
+        ``(N, L)`` uint8, A 0, C 1, G 2, T 3, N 4, ``L`` of 20 or more; as for
+        :func:`tssbook.simulator.rates.rates`, and as symmetric.
     pair
         See `simulate_harder`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The codes are none, or ``pair`` is neither True nor False.
     """
+    require_known_codes(codes, shortest=SHORTEST)
     scale = (truth().scale * 2.0**-RATE_BITS)[:, None]
-    return np.stack([fixed * scale for fixed in _whole(codes, pair)])
+    result = np.empty((len(codes), len(TRACKS), codes.shape[1]))
+    for row, fixed in enumerate(_whole(codes, pair)):
+        np.multiply(fixed, scale, out=result[row])
+    return result
 
 
 def harder_scan(codes: np.ndarray, *, pair: bool = True) -> pd.DataFrame:
@@ -154,6 +160,11 @@ def harder_scan(codes: np.ndarray, *, pair: bool = True) -> pd.DataFrame:
     -------
     pandas.DataFrame
         With the column ``acts`` (bool) besides.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `harder_rates`.
     """
     found = scan(codes)
     columns = {name: found[name].to_numpy() for name in found}
@@ -169,28 +180,49 @@ def write_motifs(codes: np.ndarray, motifs: Sequence[tuple[str, int]]) -> np.nda
     codes
         ``(N, L)`` uint8, A 0, C 1, G 2, T 3, N 4.
     motifs
-        Name of a motif, and where its anchor goes, in bases from the start at ``L // 2``; all
-        along the + strand.
+        Pairs of a motif's name and where its anchor goes, in bases from the start at ``L // 2``,
+        such as ``[("NFY", -115), ("SP", -50)]``; all along the + strand.
+
+    Returns
+    -------
+    numpy.ndarray
+        A copy, ``(N, L)`` uint8.
 
     Raises
     ------
-    ValueError
-        There is no such motif, or its site does not fit into the sequences.
+    TypeError, ValueError
+        The codes are none, something is no such pair, there is no such motif, or its site does
+        not fit into the sequences or lies over another.
     """
+    require_known_codes(codes)
     codes, names = codes.copy(), truth().names
-    for name, place in motifs:
+    taken = np.zeros(codes.shape[1], bool)
+    for each in motifs:
+        match each:
+            case str(name), Integral() as place:
+                pass
+            case _:
+                raise ValueError(
+                    f"The motifs hold {each!r}; wanted pairs of a name and a whole number, such as "
+                    "('SP', -50)."
+                )
         if name not in names:
             raise ValueError(f"There is no motif {name!r}; wanted one of {', '.join(names)}.")
         site = truth().pwms[names.index(name)].argmax(0)
         start = codes.shape[1] // 2 + place - MOTIFS[names.index(name)].anchor
-        if start < 0 or start + len(site) > codes.shape[1]:
+        here = slice(start, start + len(site))
+        if start < 0 or here.stop > codes.shape[1]:
             raise ValueError(f"{name} at {place} does not fit into {codes.shape[1]:,} bases.")
-        codes[:, start : start + len(site)] = site
+        if taken[here].any():
+            raise ValueError(f"{name} at {place} lies over another motif; wanted them apart.")
+        codes[:, here], taken[here] = site, True
     return codes
 
 
 def _acts(codes: np.ndarray, found: dict[str, np.ndarray], pair: bool) -> np.ndarray:
     """Return which matches act, ``(M,)`` bool: those that their context does not silence."""
+    if not isinstance(pair, bool):
+        raise ValueError(f"pair is {pair!r}; wanted True or False.")
     motif, minus, locus = found["motif"], found["minus"].astype(bool), found["locus"]
     last = found["position"] + np.where(minus, 0, found["width"] - 1)
     acts = (motif != _ETS) | np.isin(codes[locus, last], (1, 2))  # C or G, on either strand
@@ -258,6 +290,22 @@ def _promoters(
     taken = np.zeros(codes.shape, bool)
     tss, plus = np.full(n, length // 2), np.ones(n, bool)
     plant_initiators(rng, codes, taken, tss, plus, 0.85)
+    planted = _plant_pairs(rng, codes, taken)
+    often = _SPARSE * np.array([p.often for p in PLACEMENTS])[:, kind]
+    often[[p.motif in (_NFY, _SP) for p in PLACEMENTS]] = 0
+    plant(rng, codes, taken, tss, plus, often)
+    word = np.broadcast_to(codes_of([DECOY]), (n, len(DECOY)))
+    decoy = rng.random(n) < _DECOYS
+    decoy = write_where_free(codes, taken, tss - 31 + rng.integers(-1, 2, n), word, decoy)
+    for _ in range(2):
+        plant_initiators(rng, codes, taken, tss + rng.integers(-60, 61, n), plus, 0.6)
+    plant_initiators(rng, codes, taken, tss - rng.integers(90, 171, n), ~plus, 0.7)
+    return planted, decoy
+
+
+def _plant_pairs(rng: np.random.Generator, codes: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """Plant NFY and SP, together, alone or not as they should stand; return which, ``(N,)``."""
+    n, length = codes.shape
     planted = rng.choice(["none", *_PAIRS], n, p=[1 - sum(_PAIRS.values()), *_PAIRS.values()])
     # One of the two at about -50, the other upstream of it; either can be NFY.
     near = np.round(-50 + 12 * rng.standard_normal(n)).astype(np.int64)
@@ -273,17 +321,8 @@ def _promoters(
         pool, anchor = site_pool()[motif], MOTIFS[motif].anchor
         site = pool[rng.integers(0, len(pool), n)]
         site = np.where(forward[:, None], site, reverse_complement_codes(site))
-        start = tss + near - np.where(is_first, apart, 0)
+        start = length // 2 + near - np.where(is_first, apart, 0)
         start -= np.where(forward, anchor, pool.shape[1] - 1 - anchor)
         wanted = ~np.isin(planted, ["none", absent])
         write_where_free(codes, taken, start, site, wanted)
-    often = _SPARSE * np.array([p.often for p in PLACEMENTS])[:, kind]
-    often[[p.motif in (_NFY, _SP) for p in PLACEMENTS]] = 0
-    plant(rng, codes, taken, tss, plus, often)
-    word = np.broadcast_to(codes_of([DECOY]), (n, len(DECOY)))
-    decoy = rng.random(n) < _DECOYS
-    decoy = write_where_free(codes, taken, tss - 31 + rng.integers(-1, 2, n), word, decoy)
-    for _ in range(2):
-        plant_initiators(rng, codes, taken, tss + rng.integers(-60, 61, n), plus, 0.6)
-    plant_initiators(rng, codes, taken, tss - rng.integers(90, 171, n), ~plus, 0.7)
-    return planted, decoy
+    return planted

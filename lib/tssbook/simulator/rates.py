@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from tssbook.data.tracks import TRACKS
-from tssbook.sequence import require_codes, reverse_complement_codes
+from tssbook.sequence import require_known_codes, reverse_complement_codes
 from tssbook.simulator.rules import (
     INITIATOR,
     INITIATOR_A,
@@ -33,10 +33,11 @@ from tssbook.simulator.rules import (
     whole_curves,
 )
 
-__all__ = ["RATE_BITS", "log_rate", "rates", "scan", "whole_rates"]
+__all__ = ["RATE_BITS", "SHORTEST", "log_rate", "rates", "scan", "whole_rates"]
 
 TSS_REACH = 100  # a gene's rate is the sum over so many bases to either side of its TSS
 RATE_BITS = 26  # before they are scaled, rates are whole numbers of 2 ** -26
+SHORTEST = 20  # bases of a sequence; every motif fits into it
 _BIT = 64  # units of a score per bit
 _FULL = 64  # strength of a perfect match
 _LEAST = 4  # strength of a match at the threshold
@@ -61,7 +62,7 @@ def scan(codes: np.ndarray) -> pd.DataFrame:
         ``strand`` ("+" or "-"), ``score`` (bits over a uniform background) and ``strength``
         (above 0, 1 for a perfect match).
     """
-    codes = _checked(codes)
+    require_known_codes(codes, shortest=SHORTEST)
     parts = [_scan(codes[i : i + _ROWS]) for i in range(0, len(codes), _ROWS)] or [_scan(codes)]
     for number, part in enumerate(parts):
         part["locus"] += number * _ROWS
@@ -91,7 +92,7 @@ def rates(codes: np.ndarray) -> np.ndarray:
         ``(N, 10, L)`` float32, reads. Exactly symmetric: ``rates(rc(x))`` is
         ``rates(x)[:, ::-1, ::-1]``.
     """
-    codes = _checked(codes)
+    require_known_codes(codes, shortest=SHORTEST)
     scale = (truth().scale * 2.0**-RATE_BITS).astype(np.float32)[:, None]
     result = np.empty((len(codes), len(TRACKS), codes.shape[1]), np.float32)
     for row, fixed in enumerate(whole_rates(codes)):
@@ -114,7 +115,7 @@ def log_rate(codes: np.ndarray) -> np.ndarray:
     numpy.ndarray
         ``(N,)`` float64.
     """
-    codes = _checked(codes)
+    require_known_codes(codes, shortest=SHORTEST)
     tss = codes.shape[1] // 2
     lo, hi = max(tss - TSS_REACH, 0), min(tss + TSS_REACH, codes.shape[1])
     reads = [int(fixed.sum()) for fixed in whole_rates(codes, slice(0, 1), lo, hi)]
@@ -283,10 +284,3 @@ def _initiator(codes: np.ndarray) -> np.ndarray:
         total += weights[:, column][padded[:, column : column + length]]
     total[total < _NEVER // 2] = 0
     return total
-
-
-def _checked(codes: np.ndarray) -> np.ndarray:
-    require_codes(codes, shortest=20)
-    if codes.size and codes.max() > 4:
-        raise ValueError(f"codes hold {codes.max()}; wanted A 0, C 1, G 2, T 3, N 4.")
-    return codes

@@ -24,12 +24,20 @@ import pandas as pd
 
 from tssbook.data.store import Store, Writer, is_complete, open_store
 from tssbook.data.tracks import TRACKS
-from tssbook.sequence import require_positive
+from tssbook.sequence import require_positive, require_whole
 from tssbook.simulator.loci import CLASSES, Loci, make_loci, site_keys
 from tssbook.simulator.rates import RATE_BITS, log_rate, scan, whole_rates
 from tssbook.simulator.rules import truth
 
-__all__ = ["CHROMOSOMES", "SPACER", "Simulation", "draw_reads", "drawn", "simulate"]
+__all__ = [
+    "CHROMOSOMES",
+    "SPACER",
+    "Simulation",
+    "draw_reads",
+    "drawn",
+    "require_numbers",
+    "simulate",
+]
 
 SPACER = 350  # bases between loci on a chromosome
 _BLOCK = 250  # loci that are made at a time
@@ -121,11 +129,7 @@ def simulate(
     BlockingIOError
         Somebody else is simulating into this folder.
     """
-    require_positive(n_loci=n_loci)
-    if seed < 0:
-        raise ValueError(f"seed is {seed}; wanted 0 or more.")
-    if length < 2000 or length % 2:
-        raise ValueError(f"length is {length}; wanted an even number of 2,000 or more.")
+    require_numbers(n_loci, seed, length)
     made_from = {
         "simulation": _VERSION, "n_loci": n_loci, "seed": seed, "length": length, "tracks": tracks,
     }  # fmt: skip
@@ -148,6 +152,20 @@ def simulate(
                 writer.write(start, **parts)
             described.append(tables)
         return _opened(writer.finish(**_joined(described, length)))
+
+
+def require_numbers(n_loci: int, seed: int, length: int) -> None:
+    """Refuse what cannot be simulated.
+
+    Raises
+    ------
+    ValueError
+        A number is out of range, or not whole.
+    """
+    require_positive(n_loci=n_loci, length=length)
+    require_whole(seed=seed)
+    if length < 2000 or length % 2:
+        raise ValueError(f"length is {length}; wanted an even number of 2,000 or more.")
 
 
 def _opened(store: Store) -> Simulation:

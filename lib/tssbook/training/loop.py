@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from tssbook.sequence import require_positive
+from tssbook.sequence import require_positive, require_whole
 from tssbook.training.batches import Batches, epoch_seed
 from tssbook.training.passes import Pass, TrainingDiverged
 from tssbook.training.prediction import on_device, with_gradients
@@ -252,10 +251,7 @@ def _require_sound(
 def _require_numbers(
     epochs: int, seed: int, clip_norm: float | None, patience: int | None, accumulate: int
 ) -> None:
-    if isinstance(epochs, bool) or not isinstance(epochs, Integral) or epochs < 0:
-        raise ValueError(f"epochs is {epochs!r}; wanted a whole number of 0 or more.")
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
-        raise ValueError(f"seed is {seed!r}; wanted a whole number of 0 or more.")
+    require_whole(epochs=epochs, seed=seed)
     if clip_norm is not None and not (0 < clip_norm < math.inf):
         raise ValueError(f"clip_norm is {clip_norm!r}; wanted a number above 0, or None.")
     if patience is not None and patience < 1:
