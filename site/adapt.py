@@ -20,7 +20,7 @@ MATHJAX_PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extens
 INCLUDE = re.compile(r"\{\{< include (\S+) >\}\}")
 SOLUTION = re.compile(r"\[([^\]]*)\]\((?:\.\./)?solutions/[^)]*\)")
 TOGGLE = '<summary><span class="toctree-toggle"'
-NAMED = re.compile(r" \{#([\w.]+)\}$")
+NAMED = re.compile(r" \{#([\w.-]+)\}$")
 
 
 def read_book(root: Path) -> dict:
@@ -42,6 +42,11 @@ def read_book(root: Path) -> dict:
 def has_owner(book: dict) -> bool:
     """Say whether the book's repository is known; until then its address is a placeholder."""
     return "PLACEHOLDER" not in book["repo-url"]
+
+
+def has_authors(book: dict) -> bool:
+    """Say whether the authors are named; until then there is a placeholder that names the book."""
+    return book["author"] != f"The authors of {book['title']}"
 
 
 def without_solutions(markdown: str, book: dict) -> str:
@@ -86,7 +91,8 @@ def preface(source: str, book: dict) -> str:
     (``index.qmd``) only that one stands here: the others unfold below it (see `included`).
     """
     body = re.sub(r"\A---\n.*?\n---\n", "", source, flags=re.DOTALL)
-    blocks = [f"# {book['title']}", f"*{book['subtitle']}*", body]
+    blocks = [f"# {book['title']}", f"*{book['subtitle']}*"]
+    blocks += [book["author"], body] if has_authors(book) else [body]
     for title, files in parts(book):
         if title == "Solutions":  # each exercise leads to its own
             continue

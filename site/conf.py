@@ -57,6 +57,7 @@ html_theme_options = {
     "use_source_button": "source" in actions,
     "use_issues_button": "issue" in actions,
     "use_download_button": True,
+    "footer_content_items": ["author.html", "copyright.html"][not adapt.has_authors(book) :],
     "primary_sidebar_end": [],
     "show_toc_level": 2,
     "pygments_light_style": "a11y-high-contrast-light",

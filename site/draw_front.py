@@ -24,7 +24,7 @@ SITE = Path(__file__).resolve().parent
 SYMBOL = "AHP1"
 SEEDS = 17, 18, 19
 FIRST, LAST = -100, 60  # drawn around the main start
-PANELS = (-88, -60), (-19, 9)  # drawn as letters: 28 each, so that a phone can show them
+PANELS = (-85, -59), (-18, 8)  # drawn as letters: 26 each, so that a phone can show them
 NEAR = slice(OUTPUT // 2 - 250, OUTPUT // 2 + 50)  # around the ATG: where r is taken
 MEASURED, PREDICTED, BOX = "#505050", "#2060b8", "#f0ece2"
 
@@ -35,7 +35,8 @@ def explain() -> dict:
     gene = files.genes[files.genes["symbol"] == SYMBOL].iloc[[0]]
     for seed in SEEDS:
         about = describe(f"procapnet-yeast-{seed}")["training"]["data"]
-        assert gene["chrom"].iloc[0] in about.split("without")[1].split("(test)")[0]  # noqa: S101
+        if gene["chrom"].iloc[0] not in about.split("without")[1].split("(test)")[0]:
+            raise ValueError(f"{SYMBOL} is not on a chromosome that was held out: {about}")
     place = gene[["chrom", "strand"]].assign(tss=gene["atg"])
     cut = extract(files.fasta, files.bigwigs("stripe"), place, length=LENGTH, max_empty=1)
     x = one_hot_codes(cut.codes).float()
@@ -63,7 +64,7 @@ def draw(found: dict, size: tuple[float, float], dpi: int, path: Path) -> None:
     fig, (tracks, *logos) = plt.subplots(3, 1, figsize=size, height_ratios=tops)
     for name, sign, colour in (("measured", 1, MEASURED), ("predicted", -1, PREDICTED)):
         heights = 100 * found[name][start + FIRST : start + LAST]
-        tracks.vlines(range(FIRST, LAST), 0, sign * heights, color=colour, lw=2.2)
+        tracks.vlines(range(FIRST, LAST), 0, sign * heights, color=colour, lw=1.8)
         tracks.text(FIRST + 2, sign * 22, name, color=colour, va="center", weight="bold")
     tracks.axhline(0, color="#909090", lw=0.8)
     tracks.set(xlim=(FIRST, LAST), ylim=(-31, 31), ylabel="% of reads")
@@ -97,7 +98,7 @@ def card(path: Path) -> None:
 
 if __name__ == "__main__":
     shown = explain()
-    draw(shown, (7.2, 5.2), 160, SITE / "front.png")
+    draw(shown, (5.4, 4.9), 200, SITE / "front.png")
     card(SITE / "card.png")
     print({name: shown[name] for name in ("reads", "r")}, dict(shown["gene"]))
     for name in ("measured", "predicted"):

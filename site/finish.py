@@ -17,10 +17,18 @@ import policy
 TITLE = re.compile(r"<title>(.*?)</title>", flags=re.DOTALL)
 COLAB = re.compile(r'<a\b[^>]*href="https://colab\.research\.google\.com/github/PLACEHOLDER[^>]*>')
 UNKNOWN = r'<a\b[^>]*href="[^"]*PLACEHOLDER[^"]*"[^>]*>.*?</a>'
+# Quarto's line of authors on the first page.
+BYLINE = re.compile(
+    r'<div>\s*<div class="quarto-title-meta-heading">Authors?</div>\s*'
+    r'<div class="quarto-title-meta-contents">.*?</div>\s*</div>',
+    flags=re.DOTALL,
+)
+SOLUTION = re.compile(r'<a\b[^>]*href="[^"]*solutions/[^"]*"[^>]*>(.*?)</a>', flags=re.DOTALL)
 NO_OWNER = re.compile(rf"<li[^>]*>\s*{UNKNOWN}\s*</li>|{UNKNOWN}", flags=re.DOTALL)
 # An error's name and text, and then its traceback, which ends with the same.
 TWICE = re.compile(
-    r'(<div class="cell-output cell-output-error">\s*)<pre[^>]*><code[^>]*>(?P<said>.*?)</code></pre>'
+    r'(<div class="cell-output cell-output-error">\s*)'
+    r"<pre[^>]*><code[^>]*>(?P<said>.*?)</code></pre>"
     r"(?P<rest>.*?</pre>)",
     flags=re.DOTALL,
 )
@@ -79,7 +87,13 @@ def finish(root: Path, out: Path) -> None:
             continue
         up = "../" * (len(place.parts) - 1)
         html = card(said_once(html), book, place.as_posix(), up)
-        page.write_text(html if adapt.has_owner(book) else without_owner(html, up), encoding="utf-8")
+        if not adapt.has_owner(book):
+            html = without_owner(html, up)
+        if not any(title == "Solutions" for title, _ in adapt.parts(book)):
+            html = SOLUTION.sub(r"\1", html)
+        if not adapt.has_authors(book):
+            html = BYLINE.sub("", html)
+        page.write_text(html, encoding="utf-8")
 
 
 if __name__ == "__main__":

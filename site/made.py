@@ -23,9 +23,11 @@ import docstrings
 # What each page of the path asks.
 QUESTIONS = {
     "chapters/01-toy-cnn.ipynb": "What does a convolution see in DNA that a linear model misses?",
-    "chapters/02-promoter-expression.ipynb": "How much of a gene's expression is written in the DNA in front of it?",
+    "chapters/02-promoter-expression.ipynb": "How much of a gene's expression can be read from the"
+    " DNA in front of it?",
     "chapters/03-puffin.ipynb": "Which motifs start transcription, and at what distance?",
-    "chapters/04-procapnet.ipynb": "At which base does transcription start, and which letters decide?",
+    "chapters/04-procapnet.ipynb": "At which base does transcription start, and which letters"
+    " decide?",
     "chapters/grammar.ipynb": "Which rules has a network learned, and are they true?",
 }
 WORDS_A_MINUTE, SECONDS_A_CELL = 200, 15  # a technical text; a look at each piece of code
@@ -55,7 +57,10 @@ def times(cells: list[dict]) -> tuple[str, str]:
 
 def path(root: Path) -> str:
     """Return the table of the chapters: question, reading time, run time."""
-    rows = ["| Chapter | It asks | To read | To run |", "|:------------|:--------------|:-----|:-----|"]
+    rows = [
+        "| Chapter | It asks | To read | To run |",
+        "|:------------|:--------------|:-----|:-----|",
+    ]
     for page, question in QUESTIONS.items():
         cells = notebook(root / page)
         title = re.search(r"^# (.+)$", "\n".join(c["source"] for c in cells), flags=re.MULTILINE)[1]
@@ -68,12 +73,16 @@ def needs(root: Path) -> str:
     """Return the table of what a class needs for each chapter: times, and files for real data."""
     shipped = root / "lib" / "tssbook" / "shipped" / "files.toml"
     registry = tomllib.loads(shipped.read_text(encoding="utf-8"))
-    rows = ["| Chapter | To read | To run | Files for its real data |", "|:----|:-----|:-----|:------|"]
+    rows = [
+        "| Chapter | To read | To run | Files for its real data |",
+        "|:----|:-----|:-----|:------|",
+    ]
     for page in QUESTIONS:
         book = json.loads((root / page).read_text(encoding="utf-8"))
         named = book["metadata"].get("tssbook", {}).get("files", [])
         bytes_of = sum(registry[name].get("bytes", 0) for name in named)
-        title = re.search(r"# (Chapter \d+|[^\n]+)", "".join(book["cells"][1]["source"]))[1]
+        prose = "\n".join(cell["source"] for cell in notebook(root / page))
+        title = re.search(r"^# (Chapter \d+|.+)", prose, flags=re.MULTILINE)[1]
         shown = f"{len(named)} files, {size({'bytes': bytes_of})}" if named else "none"
         rows.append(f"| [{title}]({page}) | {' | '.join(times(notebook(root / page)))} | {shown} |")
     return "\n".join(rows) + "\n"
@@ -152,7 +161,7 @@ def size(entry: dict) -> str:
     number = entry["bytes"]
     for unit in ("bytes", "kB", "MB", "GB"):
         if number < 1000 or unit == "GB":
-            return f"{number:.3g} {unit}" if unit != "bytes" else f"{number} bytes"
+            return f"{number:.3g}\N{NO-BREAK SPACE}{unit}"
         number /= 1000
     raise AssertionError
 
@@ -166,18 +175,24 @@ def files(root: Path) -> str:
         rows = ["| File | What it is | Size | Licence |", "|:--------|:------------|:---|:------|"]
         for name, entry in registry.items():
             if entry["level"] == level:
-                shown = f'<a href="{entry["url"]}">{soft(name)}</a>' if "url" in entry else soft(name)
+                shown = soft(name)
+                if "url" in entry:
+                    shown = f'<a href="{entry["url"]}">{shown}</a>'
                 cells = [escape(entry[key]) for key in ("content", "licence")]
                 rows.append(f"| {shown} | {cells[0]} | {size(entry)} | {cells[1]} |")
         parts += [f"## Real files, {about} {{#{level}}}", "\n".join(rows)]
-    rows = ["| Network | Model | Task | Trained on | Size |", "|:-----|:----|:------|:------------|:---|"]
+    rows = [
+        "| Network | Model | Task | Trained on | Size |",
+        "|:-----|:----|:------|:------------|:---|",
+    ]
     for path in sorted((shipped / "checkpoints").glob("*.json")):
         card = json.loads(path.read_text(encoding="utf-8"))
         data = escape(card["training"].get("data", "not said"))
         weights = size({"bytes": path.with_suffix(".safetensors").stat().st_size})
         task = escape(card["task"])
         rows.append(f"| {soft(path.stem)} | {card['model']} | {task} | {data} | {weights} |")
-    return "\n\n".join([*parts, "## Networks that come with the book {#networks}", "\n".join(rows)]) + "\n"
+    parts += ["## Networks that come with the book {#networks}", "\n".join(rows)]
+    return "\n\n".join(parts) + "\n"
 
 
 def soft(name: str) -> str:

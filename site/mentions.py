@@ -3,7 +3,7 @@
 On each page: the first mention of a name in the text, and every name in a line that imports it. It
 runs after either engine, on HTML. Only names that the page imports are meant, or such that nothing
 else is called like: ``read_peaks`` and ``ToyCNN``, but not ``data``. Of the glossary's words, the
-first mention in a chapter: where the word is set in bold, or else where it first stands in the text.
+first mention in a chapter: where the word is set in bold, or else where the text first has it.
 """
 
 from __future__ import annotations

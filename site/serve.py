@@ -9,7 +9,14 @@ from pathlib import Path
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
-    """Serves files and prints no line per request."""
+    """Serves files, the book's own page for what is not there, and prints no line per request."""
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer with 404.html, as the hosts of web sites do."""
+        page = Path(self.directory) / "404.html"
+        if code == 404 and page.is_file():
+            self.error_message_format = page.read_text(encoding="utf-8").replace("%", "%%")
+        super().send_error(code, message, explain)
 
     def log_message(self, *args: object) -> None:
         """Print nothing."""
