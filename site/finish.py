@@ -10,6 +10,7 @@ import os
 import re
 from html import escape, unescape
 from pathlib import Path
+from urllib.parse import unquote
 
 import adapt
 import policy
@@ -24,6 +25,7 @@ BYLINE = re.compile(
     flags=re.DOTALL,
 )
 SOLUTION = re.compile(r'<a\b[^>]*href="[^"]*solutions/[^"]*"[^>]*>(.*?)</a>', flags=re.DOTALL)
+IMAGE = re.compile(r"<img\b[^>]*>")
 NO_OWNER = re.compile(rf"<li[^>]*>\s*{UNKNOWN}\s*</li>|{UNKNOWN}", flags=re.DOTALL)
 # An error's name and text, and then its traceback, which ends with the same.
 TWICE = re.compile(
@@ -51,6 +53,39 @@ def without_owner(html: str, up: str) -> str:
     """
     html = COLAB.sub(f'<a class="tss-colab" href="{up}install.html#in-colab">', html)
     return NO_OWNER.sub("", html).replace("PLACEHOLDER-OWNER", "OWNER")
+
+
+def pixels(path: Path) -> tuple[int, int] | None:
+    """Return width and height of a PNG or of an SVG that states them, else None."""
+    head = path.read_bytes()[:400]
+    if head[:8] == b"\x89PNG\r\n\x1a\n":
+        return int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
+    sides = [re.search(rb'<svg[^>]*\b%s="([\d.]+)"' % side, head) for side in (b"width", b"height")]
+    return tuple(round(float(side[1])) for side in sides) if all(sides) else None
+
+
+def sized(html: str, folder: Path) -> str:
+    """Return a page whose pictures state their size, so that nothing moves when they arrive.
+
+    All but the first wait until the reader comes near them. `folder` is that of the page.
+    """
+    seen = 0
+
+    def better(tag: re.Match[str]) -> str:
+        nonlocal seen
+        source = re.search(r'\bsrc="([^":]+)"', tag[0])
+        path = folder / unquote(source[1]) if source else None
+        size = pixels(path) if path and path.is_file() else None
+        if size is None or "height=" in tag[0]:
+            return tag[0]
+        seen += 1
+        width = re.search(r'\bwidth="(\d+)(?:px)?"', tag[0])
+        added = f' height="{round(size[1] * int(width[1]) / size[0]) if width else size[1]}"'
+        added += "" if width else f' width="{size[0]}"'
+        added += ' loading="lazy"' if seen > 1 and "loading=" not in tag[0] else ""
+        return f"<img{added}{tag[0][4:]}"
+
+    return IMAGE.sub(better, html)
 
 
 def card(html: str, book: dict, place: str, up: str) -> str:
@@ -86,7 +121,7 @@ def finish(root: Path, out: Path) -> None:
         if policy.PARTS & {*place.parts} or place.name == "404.html" or "og:title" in html:
             continue
         up = "../" * (len(place.parts) - 1)
-        html = card(said_once(html), book, place.as_posix(), up)
+        html = card(sized(said_once(html), page.parent), book, place.as_posix(), up)
         if not adapt.has_owner(book):
             html = without_owner(html, up)
         if not any(title == "Solutions" for title, _ in adapt.parts(book)):

@@ -183,6 +183,42 @@ def test_placeholders_leave_the_pages_of_quarto_too(script: Script) -> None:
     assert finish.BYLINE.sub("", by) == "<p>x</p>"
 
 
+def test_pictures_state_their_size(script: Script, tmp_path: Path) -> None:
+    """As they are, or in proportion to the width that is asked for; the first does not wait."""
+    (tmp_path / "a b.png").write_bytes((ROOT / "site" / "front.png").read_bytes())
+    (tmp_path / "b.svg").write_text('<svg xmlns="x" width="720" height="600">')
+    html = '<img src="a%20b.png"><img width="360" src="b.svg"><img src="data:x"><img src="no.png">'
+    wide, high = script("site/finish.py").pixels(tmp_path / "a b.png")
+    assert (wide, high) == (1080, 980)  # 5.4 by 4.9 inches
+    assert script("site/finish.py").sized(html, tmp_path) == (
+        '<img height="980" width="1080" src="a%20b.png">'
+        '<img height="300" loading="lazy" width="360" src="b.svg">'
+        '<img src="data:x"><img src="no.png">'
+    )
+
+
+def test_the_server_sends_packed_texts(site: Path, script: Script) -> None:
+    """Where the browser takes them, and with the right length; others get the file itself."""
+    import gzip
+    import threading
+    import urllib.request
+
+    server = script("site/serve.py").server(site, 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/"
+    plain = (site / "index.html").read_bytes()
+    asked = urllib.request.Request(address, headers={"Accept-Encoding": "gzip, br"})
+    with urllib.request.urlopen(asked) as answer:  # noqa: S310  (our own server)
+        assert answer.headers["Content-Type"].startswith("text/html")
+        packed = answer.read()
+    with urllib.request.urlopen(address) as answer:
+        assert answer.read() == plain
+    server.shutdown()
+    server.server_close()
+    assert len(packed) < len(plain) / 2
+    assert gzip.decompress(packed) == plain
+
+
 def test_every_page_has_a_card(site: Path, book: dict, script: Script) -> None:
     """Title, description and picture; whole addresses as soon as the repository is known."""
     for name in ("index.html", "chapters/01-toy-cnn.html"):
