@@ -19,6 +19,7 @@ MATHJAX_PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extens
 
 INCLUDE = re.compile(r"\{\{< include (\S+) >\}\}")
 SOLUTION = re.compile(r"\[([^\]]*)\]\((?:\.\./)?solutions/[^)]*\)")
+SIDEBAR = '<div id="pst-primary-sidebar"'
 TOGGLE = '<summary><span class="toctree-toggle"'
 NAMED = re.compile(r" \{#([\w.-]+)\}$")
 
@@ -181,12 +182,13 @@ def add_offline_scripts(app, error: Exception | None) -> None:
 
 
 def name_toggles(app, error: Exception | None) -> None:
-    """Say what the arrow in the contents does, for those who hear the page (an event handler)."""
+    """Say what side bar and arrow are, for those who hear the page (an event handler)."""
     if error is not None:
         return
     for page in Path(app.outdir).rglob("*.html"):
         html = page.read_text(encoding="utf-8")
         named = html.replace(TOGGLE, TOGGLE.replace(">", ' aria-label="Pages below">', 1))
+        named = named.replace(SIDEBAR, f'{SIDEBAR} role="complementary" aria-label="The book"')
         if named != html:
             page.write_text(named, encoding="utf-8")
 

@@ -121,6 +121,7 @@ def finish(root: Path, out: Path) -> None:
         if policy.PARTS & {*place.parts} or place.name == "404.html" or "og:title" in html:
             continue
         up = "../" * (len(place.parts) - 1)
+        html = html.replace("<th></th>", "<td></td>")  # the corner of a table is no heading
         html = card(sized(said_once(html), page.parent), book, place.as_posix(), up)
         if not adapt.has_owner(book):
             html = without_owner(html, up)

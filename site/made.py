@@ -83,7 +83,8 @@ def needs(root: Path) -> str:
         bytes_of = sum(registry[name].get("bytes", 0) for name in named)
         prose = "\n".join(cell["source"] for cell in notebook(root / page))
         title = re.search(r"^# (Chapter \d+|.+)", prose, flags=re.MULTILINE)[1]
-        shown = f"{len(named)} files, {size({'bytes': bytes_of})}" if named else "none"
+        number = f"{len(named)} file{'s' * (len(named) != 1)}"
+        shown = f"{number}, {size({'bytes': bytes_of})}" if named else "none"
         rows.append(f"| [{title}]({page}) | {' | '.join(times(notebook(root / page)))} | {shown} |")
     return "\n".join(rows) + "\n"
 
@@ -136,6 +137,11 @@ def first_use(word: str, entry: dict, parts: list[tuple[str, str, str]]) -> tupl
     return next(iter(bold + used), None)
 
 
+def in_one_line(name: str) -> str:
+    """Return a section's name so that its number does not begin a line."""
+    return name.replace("section ", "section\N{NO-BREAK SPACE}")
+
+
 def anchor(word: str) -> str:
     """Return the address of a word on the page of the glossary."""
     return re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-")
@@ -149,7 +155,7 @@ def glossary(root: Path, book: dict) -> str:
             letter = word[0].upper()
             lines.append(f"## {letter} {{#letter-{letter.lower()}}}")
         use = first_use(word, entry, parts)
-        link = f' <a href="{use[1]}">{escape(use[0])}</a>' if use else ""
+        link = f' <a href="{use[1]}">{escape(in_one_line(use[0]))}</a>' if use else ""
         lines += [f"### {word} {{#{anchor(word)}}}", f"{entry['text']}{link}"]
     return "\n\n".join(lines) + "\n"
 
