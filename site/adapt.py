@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -17,13 +18,43 @@ UNUSED = ("**/*.js.map", "**/*.css.map", "locales")
 MATHJAX_PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions")
 
 INCLUDE = re.compile(r"\{\{< include (\S+) >\}\}")
+SOLUTION = re.compile(r"\[([^\]]*)\]\((?:\.\./)?solutions/[^)]*\)")
+SIDEBAR = '<div id="pst-primary-sidebar"'
 TOGGLE = '<summary><span class="toctree-toggle"'
-NAMED = re.compile(r" \{#([\w.]+)\}$")
+NAMED = re.compile(r" \{#([\w.-]+)\}$")
 
 
 def read_book(root: Path) -> dict:
-    """Return the ``book`` section of `_quarto.yml`."""
-    return yaml.safe_load((root / "_quarto.yml").read_text(encoding="utf-8"))["book"]
+    """Return the ``book`` section of `_quarto.yml`, with that of the profile.
+
+    As in Quarto, the profile is what the variable QUARTO_PROFILE names, else the default one, and
+    the chapters of `_quarto-PROFILE.yml`, where there is such a file, follow those of the book.
+    """
+    config = yaml.safe_load((root / "_quarto.yml").read_text(encoding="utf-8"))
+    book = config["book"]
+    profile = os.environ.get("QUARTO_PROFILE") or config.get("profile", {}).get("default")
+    added = root / f"_quarto-{profile}.yml"
+    if added.exists():
+        more = yaml.safe_load(added.read_text(encoding="utf-8"))["book"]["chapters"]
+        book["chapters"] = [*book["chapters"], *more]
+    return book
+
+
+def has_owner(book: dict) -> bool:
+    """Say whether the book's repository is known; until then its address is a placeholder."""
+    return "PLACEHOLDER" not in book["repo-url"]
+
+
+def has_authors(book: dict) -> bool:
+    """Say whether the authors are named; until then there is a placeholder that names the book."""
+    return book["author"] != f"The authors of {book['title']}"
+
+
+def without_solutions(markdown: str, book: dict) -> str:
+    """Return a page without its links to solutions, where the book has none; their text stays."""
+    if any(title == "Solutions" for title, _ in parts(book)):
+        return markdown
+    return SOLUTION.sub(r"\1", markdown)
 
 
 def parts(book: dict) -> list[tuple[str | None, list[str]]]:
@@ -61,8 +92,11 @@ def preface(source: str, book: dict) -> str:
     (``index.qmd``) only that one stands here: the others unfold below it (see `included`).
     """
     body = re.sub(r"\A---\n.*?\n---\n", "", source, flags=re.DOTALL)
-    blocks = [f"# {book['title']}", book["subtitle"], f"*{book['author']}*", body]
+    blocks = [f"# {book['title']}", f"*{book['subtitle']}*"]
+    blocks += [book["author"], body] if has_authors(book) else [body]
     for title, files in parts(book):
+        if title == "Solutions":  # each exercise leads to its own
+            continue
         files = [f for f in files if f.endswith("/index.qmd")] or files
         entries = [] if title else ["Preface <self>"]
         entries += [str(Path(file).with_suffix("")) for file in files]
@@ -73,7 +107,7 @@ def preface(source: str, book: dict) -> str:
 def included(source: str, page: Path, book: dict) -> str:
     """Return a page with what Quarto would include, and with the contents of its part."""
     source = INCLUDE.sub(lambda m: (page.parent / m[1]).read_text(encoding="utf-8"), source)
-    if page.name == "index.qmd":
+    if page.parent.name == "api" and page.name == "index.qmd":
         files = next(f for _, f in parts(book) if f"{page.parent.name}/index.qmd" in f)
         source += "\n" + toctree([Path(f).stem for f in files if not f.endswith("/index.qmd")])
     return source
@@ -96,17 +130,21 @@ def adapt_cell(cell: dict) -> None:
 
 def adapt_source(app, docname: str, source: list[str]) -> None:
     """Adapt one page as Sphinx reads it (an event handler)."""
-    if docname == app.config.root_doc:
-        source[0] = preface(source[0], read_book(Path(app.srcdir)))
-    elif str(app.env.doc2path(docname)).endswith(".ipynb"):
+    page, book = Path(app.env.doc2path(docname)), read_book(Path(app.srcdir))
+    if page.suffix == ".ipynb":
         notebook = json.loads(source[0])
         for cell in notebook["cells"]:
             if cell["cell_type"] == "code":
                 adapt_cell(cell)
+            else:
+                cell["source"] = without_solutions("".join(cell["source"]), book)
+        if page.parent.name == "solutions":
+            notebook["metadata"]["orphan"] = True  # stands in no contents
         source[0] = json.dumps(notebook)
     else:
-        page = Path(app.env.doc2path(docname))
-        source[0] = included(source[0], page, read_book(Path(app.srcdir)))
+        source[0] = without_solutions(included(source[0], page, book), book)
+        if docname == app.config.root_doc:
+            source[0] = preface(source[0], book)
 
 
 def adapt_headings(app, doctree: nodes.document) -> None:
@@ -144,12 +182,13 @@ def add_offline_scripts(app, error: Exception | None) -> None:
 
 
 def name_toggles(app, error: Exception | None) -> None:
-    """Say what the arrow in the contents does, for those who hear the page (an event handler)."""
+    """Say what side bar and arrow are, for those who hear the page (an event handler)."""
     if error is not None:
         return
     for page in Path(app.outdir).rglob("*.html"):
         html = page.read_text(encoding="utf-8")
         named = html.replace(TOGGLE, TOGGLE.replace(">", ' aria-label="Pages below">', 1))
+        named = named.replace(SIDEBAR, f'{SIDEBAR} role="complementary" aria-label="The book"')
         if named != html:
             page.write_text(named, encoding="utf-8")
 

@@ -27,7 +27,7 @@
   // Wide tables and drawings scroll inside a box of their own.
   function boxWideThings(page) {
     page.querySelectorAll("table, img[width]").forEach(function (thing) {
-      if (thing.closest(".pst-scrollable-table-container, .tss-scroll, .cell_output")) return;
+      if (thing.closest(".pst-scrollable-table-container, .tss-scroll, .cell_output, .cell-output-display")) return;
       var box = document.createElement("div");
       box.className = "tss-scroll";
       thing.replaceWith(box);
@@ -45,6 +45,16 @@
     );
   }
 
+  // Paper is white: Sphinx's dark theme steps aside while a page is printed.
+  function printOnWhite(root) {
+    var theme;
+    window.addEventListener("beforeprint", function () {
+      theme = root.dataset.theme;
+      if (theme) root.dataset.theme = "light";
+    });
+    window.addEventListener("afterprint", function () { if (theme) root.dataset.theme = theme; });
+  }
+
   function start() {
     var page = document.querySelector("main");
     if (!page) return;
@@ -52,6 +62,7 @@
     boxWideThings(page);
     focusScrollers(page);
     window.addEventListener("resize", function () { focusScrollers(page); });
+    printOnWhite(document.documentElement);
   }
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);

@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import finish
+import made
 import mentions
 import policy
 import reference
@@ -61,8 +63,11 @@ def build(root: Path, out: Path, engine: str) -> None:
     paths = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
     env = {**os.environ, "PATH": os.pathsep.join(paths), "QUARTO_PYTHON": sys.executable}
     reference.write(root)
+    made.write(root)
     subprocess.run(command, cwd=root, env=env, check=True)
     mentions.link(root, out)
+    mentions.link_words(root, out)
+    finish.finish(root, out)
     policy.finish(out)
 
 
@@ -83,7 +88,13 @@ def main() -> int:
     """Build, put the new site in place of the old one, say how to read it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--engine", choices=["quarto", "sphinx"], help="default: what is installed")
-    engine = parser.parse_args().engine or ("quarto" if shutil.which("quarto") else "sphinx")
+    parser.add_argument(
+        "--without-solutions", action="store_true", help="leave the solutions out, for a class"
+    )
+    asked = parser.parse_args()
+    engine = asked.engine or ("quarto" if shutil.which("quarto") else "sphinx")
+    if asked.without_solutions:
+        os.environ["QUARTO_PROFILE"] = "class"  # both engines ask for it
     target = ROOT / "_site"
     (ROOT / "build").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT / "build", prefix="site-") as work:

@@ -47,14 +47,17 @@ html_sidebars = {"**": ["navbar-logo.html", "search-button-field.html", "sbt-sid
 html_context = {"default_mode": "auto"}  # light or dark as the reader's system says
 html_use_index = False
 html_show_sphinx = False
+html_extra_path = ["../404.html", "card.png"]
+actions = book["repo-actions"] if adapt.has_owner(book) else []
 html_theme_options = {
-    "repository_url": book["repo-url"],
+    "repository_url": book["repo-url"] if actions else "",
     "repository_branch": book["repo-branch"],
-    "use_repository_button": True,
-    "use_edit_page_button": "edit" in book["repo-actions"],
-    "use_source_button": "source" in book["repo-actions"],
-    "use_issues_button": "issue" in book["repo-actions"],
+    "use_repository_button": bool(actions),
+    "use_edit_page_button": "edit" in actions,
+    "use_source_button": "source" in actions,
+    "use_issues_button": "issue" in actions,
     "use_download_button": True,
+    "footer_content_items": ["author.html", "copyright.html"][not adapt.has_authors(book) :],
     "primary_sidebar_end": [],
     "show_toc_level": 2,
     "pygments_light_style": "a11y-high-contrast-light",

@@ -1,25 +1,31 @@
-"""Link names of the library in the finished chapters to their entries in the reference.
+"""Link the finished chapters to the reference of the library and to the glossary.
 
 On each page: the first mention of a name in the text, and every name in a line that imports it. It
 runs after either engine, on HTML. Only names that the page imports are meant, or such that nothing
-else is called like: ``read_peaks`` and ``ToyCNN``, but not ``data``.
+else is called like: ``read_peaks`` and ``ToyCNN``, but not ``data``. Of the glossary's words, the
+first mention in a chapter: where the word is set in bold, or else where the text first has it.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from html import escape
 from html.parser import HTMLParser
 from itertools import accumulate
 from pathlib import Path
 
 import adapt
+import made
 import reference
 
 IMPORT = re.compile(r"\bfrom\s+(tssbook[\w.]*)\s+import\s+(\((?P<many>[^)]*)\)|(?P<one>[^\n#]+))")
 NAME = re.compile(r"(\w+)(?:\s+as\s+(\w+))?")
 MENTION = re.compile(r"([A-Za-z_][\w.]*)(?:\(.*\))?", flags=re.DOTALL)
 TELLING = re.compile(r"\w+_\w+|[A-Z]+[a-z]\w*[A-Z]\w*")  # what no other word is spelled like
+REFERENCES = re.compile(r"<h2[^>]*>\s*References")
+VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
+NO_PROSE = {"a", "code", "pre", "figcaption", "figure", "summary", "button", "table", "math", "svg"}
 SILENT = {"h1", "h2", "h3", "h4", "h5", "h6", "nav", "script", "style", "title"}
 
 
@@ -138,6 +144,78 @@ def linked(html: str, places: dict[str, str], prefix: str) -> str:
     return html
 
 
+class Prose(HTMLParser):
+    """Collects the running text of a page, with its places: ``(start, text, whether bold)``."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=False)
+        self._lines = list(accumulate((len(line) + 1 for line in html.split("\n")), initial=0))
+        self._open: list[str] = []
+        self.pieces: list[tuple[int, str, bool]] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Enter an element."""
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        """Take the text of paragraphs and lists."""
+        inside = {*self._open}
+        if "main" in inside and inside & {"p", "li"} and not inside & (SILENT | NO_PROSE):
+            line, column = self.getpos()
+            self.pieces.append((self._lines[line - 1] + column, data, "strong" in inside))
+
+    def handle_endtag(self, tag: str) -> None:
+        """Leave an element, and those in it that have no end."""
+        if tag in self._open:
+            while self._open.pop() != tag:
+                pass
+
+
+def explained(html: str, words: dict[str, dict], address: str) -> str:
+    """Return a page whose first mention of each word of the glossary leads there.
+
+    Parameters
+    ----------
+    html
+        The page; what leads to the glossary already is left as it is.
+    words
+        As :func:`made.words` returns them.
+    address
+        Of the glossary, seen from the page.
+    """
+    end_of_text = REFERENCES.search(html)
+    pieces = [p for p in Prose(html).pieces if not end_of_text or p[0] < end_of_text.start()]
+    of_form = {f.lower(): word for word, entry in words.items() for f in made.forms(word, entry)}
+    finds = made.pattern([f for word, entry in words.items() for f in made.forms(word, entry)])
+    seen = {word for word in words if f'{address}#{made.anchor(word)}"' in html}
+    spans: dict[int, tuple[int, str]] = {}
+    for bold in (True, False):
+        for start, text, is_bold in pieces:
+            for found in finds.finditer(text) if bold <= is_bold else ():
+                word = of_form[found[0].lower()]
+                whole = found[0] == text.strip(" .:,") or not bold
+                if whole and word not in seen:
+                    seen.add(word)
+                    spans[start + found.start()] = (start + found.end(), word)
+    for start in sorted(spans, reverse=True):
+        end, word = spans[start]
+        about = escape(words[word]["text"])
+        link = f'<a class="tss-term" href="{address}#{made.anchor(word)}" title="{about}">'
+        html = f"{html[:start]}{link}{html[start:end]}</a>{html[end:]}"
+    return html
+
+
+def link_words(root: Path, out: Path) -> None:
+    """Link the words of the glossary in the chapters of the site in `out`."""
+    words = made.words(root)
+    for page in sorted((out / "chapters").glob("*.html")):
+        html = page.read_text(encoding="utf-8")
+        page.write_text(explained(html, words, "../glossary.html"), encoding="utf-8")
+
+
 def link(root: Path, out: Path) -> None:
     """Link the names in the chapters of the site in `out`; what is linked already stays."""
     book = adapt.read_book(root)
@@ -154,4 +232,6 @@ def link(root: Path, out: Path) -> None:
 
 if __name__ == "__main__":
     here = Path(__file__).resolve().parent.parent
-    link(here, here / os.environ.get("QUARTO_PROJECT_OUTPUT_DIR", "_site"))
+    site = here / os.environ.get("QUARTO_PROJECT_OUTPUT_DIR", "_site")
+    link(here, site)
+    link_words(here, site)

@@ -166,14 +166,15 @@ class Page:
         """Return the entry of one name."""
         sections = self.text.sections(thing)
         links = [f"Taught in {', '.join(sections)}"] if sections else []
-        links.append(f'<a href="{self.source(thing)}">Source of {escape(name)}</a>')
+        if self.repository:
+            links.append(f'<a href="{self.source(thing)}">Source of {escape(name)}</a>')
         parts = [
             f"{'#' * level} {name.replace('_', chr(92) + '_')} {{#{name}}}",
             signature(name, thing, self.room.path, self.text),
             self.docstring(thing),
             self.inherited(thing),
             self.contents(exported(thing), name) if thing.is_module else "",
-            f'<p class="tss-about">{" · ".join(links)}</p>',
+            f'<p class="tss-about">{" · ".join(links)}</p>' if links else "",
         ]
         return "\n\n".join(part for part in parts if part)
 
@@ -205,7 +206,9 @@ class Page:
         parts = [
             self.docstring(self.room),
             self.contents(names),
-            f'<p class="tss-about"><a href="{self.source(self.room)}">Source of the room</a></p>',
+            f'<p class="tss-about"><a href="{self.source(self.room)}">Source of the room</a></p>'
+            if self.repository
+            else "",
             *(self.entry(*entry) for entry in entries(self.room)),
         ]
         return "\n\n".join(part for part in parts if part) + "\n"
@@ -233,7 +236,8 @@ def pages(root: Path, book: dict) -> dict[str, str]:
         return {}
     library = read_library(root)
     text = Text(places(library, rooms), Chapters(root, book))
-    repository = f"{book['repo-url']}/blob/{book['repo-branch']}"
+    known = adapt.has_owner(book)
+    repository = f"{book['repo-url']}/blob/{book['repo-branch']}" if known else ""
     found = {name: Page(library[name], text, repository).markdown() for name in rooms}
     return {"index": text.markdown(library.docstring.value, library) + "\n"} | found
 

@@ -81,6 +81,20 @@ def test_tags_follow_the_version(tool: ModuleType) -> None:
     assert tool.rewrite(text, "me/b", "me/b", "v2.0") == new
 
 
+def test_authors_are_named_everywhere_at_once(tool: ModuleType, tmp_path: Path) -> None:
+    """In the book, the licence, the citation and the package; signs that end a text are refused."""
+    copy(tool, tmp_path)
+    old = tool.authors(tmp_path)
+    changed = tool.set_repository(tmp_path, names="Ada Lovelace, Rosalind Franklin")
+    names = {path.name for path in changed}
+    assert names >= {"_quarto.yml", "LICENSE", "CITATION.cff", "pyproject.toml", "about.qmd"}
+    assert tool.authors(tmp_path) == "Ada Lovelace, Rosalind Franklin"
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and old.encode() in p.read_bytes()]
+    for wrong in ("", 'A "B" C', "A\nB"):
+        with pytest.raises(ValueError, match="cannot be the authors"):
+            tool.set_repository(tmp_path, names=wrong)
+
+
 @pytest.mark.parametrize(
     "url", ["", "github.com/a/b", "https://gitlab.com/a/b", "https://github.com/a", "http://a b"]
 )

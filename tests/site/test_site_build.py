@@ -22,8 +22,13 @@ NOTEBOOK = """{"cells": [{"cell_type": "markdown", "id": "a", "metadata": {}, "s
 
 def small_book(folder: Path, chapter: str) -> Path:
     """Copy the book with its chapters replaced by one line each, and without the reference."""
+    folder.mkdir(exist_ok=True)
     shutil.copytree(ROOT / "site", folder / "site", ignore=shutil.ignore_patterns("vega.js"))
-    shutil.copy(ROOT / "index.qmd", folder / "index.qmd")
+    for page in (*ROOT.glob("*.qmd"), ROOT / "404.html", ROOT / "_quarto-solutions.yml"):
+        text = page.read_text(encoding="utf-8").replace("(api/index.qmd)", "(about.qmd)")
+        (folder / page.name).write_text(text, encoding="utf-8")
+    shipped = Path("lib/tssbook/shipped")
+    shutil.copytree(ROOT / shipped, folder / shipped)
     book = (ROOT / "_quarto.yml").read_text(encoding="utf-8")
     book, cut = re.subn(r'    - part: "Reference"\n(?:      .*\n)+', "", book)
     assert cut == 1
