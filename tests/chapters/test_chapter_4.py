@@ -109,12 +109,13 @@ def test_attributions_lie_on_motifs_and_position_alone_does_not_say_so(chapter):
 
 def test_seqlets_are_the_planted_motifs(chapter):
     by_motif, seqlets = chapter["by_motif"], chapter["seqlets"]
-    often = by_motif.drop(["-", "initiator"]).query("seqlets >= 10")
+    often = by_motif.drop(["-", "initiator"]).query(f"seqlets >= {len(chapter['many']) / 8}")
     assert len(often) >= 7
     right = often["recognised"].sum() / often["seqlets"].sum()
     assert right > 0.9
     assert (seqlets["truth"] == "-").mean() < 0.05
-    assert by_motif.loc["U1 snRNP", "matches"] > 100
+    assert (by_motif["found"] <= by_motif[["matches", "seqlets"]].min(axis=1)).all()
+    assert by_motif.loc["U1 snRNP", "matches"] > 1.25 * len(chapter["many"])
     assert by_motif.loc["U1 snRNP", "seqlets"] == 0
     for motif, name in (("NFY", "NFY"), ("NRF1", "NRF1"), ("TATA", "TBP")):
         assert name in by_motif.loc[motif, "names from JASPAR"]
@@ -141,7 +142,9 @@ def test_strand_is_flipped_with_few_edits(chapter):
 
 def test_a_handful_of_edits_is_nearly_enough(chapter):
     curve = chapter["curve"].sort_index()
-    assert (curve.loc[1:, "predicted"] > curve.loc[1:, "by the simulator"]).all()  # optimistic
+    gap = curve["predicted"] - curve["by the simulator"]
+    assert (gap > 0).all()
+    assert gap.idxmax() == 0  # most of all before any edit
     for shares in curve.to_dict("series").values():
         assert 0.5 < shares[5] < shares[10] < shares[curve.index.max()]
         assert shares.iloc[-1] - shares[10] < shares[5] - shares[0]
@@ -149,11 +152,11 @@ def test_a_handful_of_edits_is_nearly_enough(chapter):
 
 
 def test_without_the_mask_young_copies_fall_silent(chapter):
-    at = chapter["at_masked"]
+    at = {who: share.mean() for who, share in chapter["at_masked"].items()}
     assert at["truth"] > 0.3
     assert at["with mask"] > 0.6 * at["truth"]
     assert at["without mask"] < 0.75 * at["with mask"]
-    old = chapter["at_old"]
+    old = {who: share.mean() for who, share in chapter["at_old"].items()}
     assert old["without mask"] < 0.8 * old["with mask"]
 
 
@@ -173,7 +176,9 @@ def test_depth_can_say_and(chapter):
 
 def test_variants_agree_with_the_simulator(chapter):
     assert len(chapter["scored"]) == 200
-    assert chapter["by_rank"] < 0.75 < chapter["without_largest"] < 0.95
+    assert chapter["large"].sum() == 44
+    assert chapter["r_by_size"]["large"] > 0.9
+    assert abs(chapter["r_by_size"]["other"]) < 0.25  # which small effect is larger: hardly
     assert min(chapter["variant_r"].values()) > 0.85
     scored, off = chapter["scored"], chapter["off"]
     worst = scored.loc[off.nlargest(4).index]
@@ -222,6 +227,11 @@ def test_our_network_on_human_promoters(chapter):
 def test_predicted_count_tells_real_peaks_from_other_windows(chapter):
     kinds = chapter["places"]["kind"].value_counts()
     assert kinds["peak"] == kinds["random"] == 223
+    places, peaks, chunks = (chapter[name] for name in ("places", "peaks", "chunks"))
+    middles = (peaks["start"] + peaks["end"]) // 2
+    for piece, at in places.loc[places["kind"] == "random", ["chrom", "tss"]].to_numpy():
+        here = middles[peaks["chrom"] == chunks.loc[piece, "chrom"]]
+        assert (here - chunks.loc[piece, "start0"] - at).abs().min() > 1057
     assert 210 <= kinds["same GC"] <= 223
     random, same = chapter["areas"]["random"], chapter["areas"]["same GC"]
     assert random.loc["predicted count", "area"] > 0.8
@@ -321,14 +331,18 @@ def test_amounts_are_hardly_learned(without_data):
     window = without_data["yeast_amounts"].set_index("who")
     assert window.loc["ensemble", "r"] < 0.5 * window.loc["half", "r"]
     one, gene, front = (
-        window.loc[who, "r"]
-        for who in ("seed 17", "seed 17, gene shuffled", "seed 17, -500..+49 shuffled")
+        window.loc[who, "r"] for who in ("seed 17", "gene shuffled", "-500..+49 shuffled")
     )
     assert gene < front < one
     for what in ("far upstream shuffled", "-500..+49 shuffled", "gene shuffled",
                  "codons in any order"):  # fmt: skip
-        assert window.loc[f"seed 17, {what} minus seed 17", "to"] < 0
+        assert window.loc[f"{what} minus seed 17", "to"] < 0
+    codons = window.loc["codons in any order minus gene shuffled"]
+    assert codons["from"] < 0 < codons["to"]  # whether they cost less is open
     front = without_data["yeast_tasks"].set_index("who")
+    for who in ("toy CNN", "PromoterNet"):
+        words = front.loc[f"{who} minus words"]
+        assert words["from"] < 0 < words["to"]
     order = ["PromoterNet", "toy CNN", "SimpleNet", "seed 17", "SLIC-CAGE", "half"]
     assert front.loc[order, "r"].is_monotonic_increasing
     assert front.loc["codons", "r"] > front.loc["ensemble", "r"]  # no network at all
