@@ -107,8 +107,8 @@ class ToyCNN(nn.Module, Pretrained):
 class MaxPoolCNN(nn.Module, Pretrained):
     """A convolution that asks whether a motif occurs, beside a linear part: section 9.
 
-    Each filter hands on its best match only, so a second copy of a motif adds nothing. The
-    linear part sees every position and takes care of the base scores.
+    Each filter passes on its best match only, so a second copy of a motif adds
+    nothing. The linear part sees every position and takes care of the base scores.
 
     Parameters
     ----------
