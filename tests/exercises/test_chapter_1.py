@@ -218,7 +218,7 @@ def test_learning_rates_solution(recommended):
     verdict = learning_rates(table(), recommended)
     assert verdict.passed
     # 13.5 / 13.1 = 1.03
-    assert verdict.message.endswith("and the CNN depends on the rate far more.")
+    assert verdict.message.endswith("and the CNN is much more sensitive to the rate.")
 
 
 def test_order_of_the_table_does_not_matter():
@@ -440,9 +440,9 @@ def test_a_model_may_write_into_its_input(some_words):
         (torch.zeros(5042), "got a Tensor; wanted a model"),
         (
             nn.Linear(3, 1),
-            "the model cannot be asked for (5042, 4, 8): mat1 and mat2 shapes",
+            "the model fails on an input of (5042, 4, 8): mat1 and mat2 shapes",
         ),
-        (nn.Module(), "the model cannot be asked for (5042, 4, 8): Module [Module] is missing"),
+        (nn.Module(), "the model fails on an input of (5042, 4, 8): Module [Module] is missing"),
     ],
 )
 def test_answers_that_are_no_model(some_words, given, message):

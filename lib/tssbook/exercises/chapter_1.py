@@ -154,7 +154,7 @@ def learning_rates(table: pd.DataFrame | None, recommended: Mapping[str, float] 
     spread = losses.max() / lowest
     if spread["cnn"] < spread["linear"]:
         raise Fault("the CNN should be the more sensitive one; are the columns swapped?")
-    return Verdict(True, "your rates are the best ones, and the CNN depends on the rate far more.")
+    return Verdict(True, "your rates are the best, and the CNN is much more sensitive to the rate.")
 
 
 def _losses(table: object) -> pd.DataFrame:
@@ -228,7 +228,7 @@ def _squared_errors(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
         given = predicted(model, x, batch_size=len(x))
     except (RuntimeError, TypeError, ValueError) as error:
         first_line = str(error).partition("\n")[0]
-        raise Fault(f"the model cannot be asked for {tuple(x.shape)}: {first_line}") from error
+        raise Fault(f"the model fails on an input of {tuple(x.shape)}: {first_line}") from error
     advice = ": squeeze(-1) removes a last axis of length 1"
     prediction = torch.from_numpy(array("the prediction", given, target.shape, advice))
     if not prediction.isfinite().all():
