@@ -12,15 +12,16 @@ from tssbook.exercises.verdict import (
     EMPTY,
     Fault,
     Verdict,
+    answered,
     array,
     check,
-    finished,
     matched,
     networks_differ,
     number,
     predicted,
     require_keys,
     require_sequence,
+    unfinished,
     worst,
 )
 from tssbook.interpret.designs import Design
@@ -43,7 +44,7 @@ def _percent(share: float | Tensor | np.ndarray) -> float:
 # --- exercise 1 -------------------------------------------------------------------------------
 
 
-@check
+@check("4.1")
 def strand_softmax(
     logits: Tensor,
     reads: Tensor,
@@ -52,6 +53,10 @@ def strand_softmax(
     distance: Mapping[str, float] | None,
 ) -> Verdict:
     """Check Chapter 4, exercise 1: a softmax per strand does not say which strand fires.
+
+    The logits are those of a network that was trained with one softmax over both strands; here
+    they are only divided by other sums. How well a network does that was trained with two, the
+    check does not say.
 
     Parameters
     ----------
@@ -76,17 +81,20 @@ def strand_softmax(
     if distance is not None:
         _require_distance(distance, logits, reads)
 
-    def praise() -> str:
-        share = to_proba(logits)[:, 0].sum(-1)
-        return (
-            f"the mean distance to the reads is {float(distance['both']):.3f} with one softmax "
-            f"over both strands and {float(distance['each']):.3f} with one for each; the share of "
-            f"the + strand goes from {_percent(share.min())} to {_percent(share.max())} %, and a "
-            "softmax per strand cannot say that."
-        )
-
     answers = {"per_strand": per_strand, "plus_share": plus_share, "distance": distance}
-    return finished(answers, praise)
+    if open_part := unfinished(answers):
+        return open_part
+    share = to_proba(logits)[:, 0].sum(-1)
+    both, each = (float(distance[name]) for name in _PROFILES)
+    return Verdict(
+        True,
+        f"the mean distance to the reads is {both:.3f} with one softmax over both strands and "
+        f"{each:.3f} with one for each; the share of the + strand goes from "
+        f"{_percent(share.min())} to {_percent(share.max())} %, and a softmax per strand cannot "
+        "say that. (The network was trained with one softmax: trained with two, its distance could "
+        "be another.)",
+        {f"distance, {name}": float(distance[name]) for name in _PROFILES},
+    )
 
 
 def _require_per_strand(given: object, logits: Tensor) -> None:
@@ -141,7 +149,7 @@ def _require_distance(given: object, logits: Tensor, reads: Tensor) -> None:
 # --- exercise 2 -------------------------------------------------------------------------------
 
 
-@check
+@check("4.2")
 def equal_strands(model: ProCapNet, x: Tensor, designed: Tensor | None) -> Verdict:
     """Check Chapter 4, exercise 2: a promoter that fires on both strands equally.
 
@@ -185,7 +193,7 @@ def equal_strands(model: ProCapNet, x: Tensor, designed: Tensor | None) -> Verdi
 # --- exercise 3 -------------------------------------------------------------------------------
 
 
-@check
+@check("4.3")
 def mask_training(
     networks: Mapping[str, ProCapNet] | None,
     share: Mapping[str, float] | None,
@@ -203,7 +211,8 @@ def mask_training(
         ``truth`` and the same two: the share of all initiation, of both strands, that falls on
         masked bases, averaged over the windows; of the rates and of `to_proba` of each network.
     x
-        Windows with masked bases, one-hot ``(N, 4, L_in)``. They are all predicted again.
+        Windows with masked bases, one-hot ``(N, 4, L_in)``. They are all predicted again. They
+        should be validation windows, since the check says whether the training was long enough.
     mappable
         False at masked bases, ``(N, L_out)`` bool.
     rates
@@ -227,14 +236,15 @@ def mask_training(
         require_keys("share", share, ("truth", *_NETWORKS))
         _require_share(share, networks, x, masked, rates)
 
-    def praise() -> str:
-        truth, seen, unseen = (_percent(share[name]) for name in ("truth", *_NETWORKS))
-        return (
-            f"{truth} % of the initiation is on masked bases; the network trained with the mask "
-            f"says {seen} %, and the one without {unseen} %: it takes lost reads for silence."
-        )
-
-    return finished({"networks": networks, "share": share}, praise)
+    if open_part := unfinished({"networks": networks, "share": share}):
+        return open_part
+    truth, seen, unseen = (_percent(share[name]) for name in ("truth", *_NETWORKS))
+    return Verdict(
+        True,
+        f"{truth} % of the initiation is on masked bases; the network trained with the mask "
+        f"says {seen} %, and the one without {unseen} %: it takes lost reads for silence.",
+        {f"percent, {name}": _percent(share[name]) for name in ("truth", *_NETWORKS)},
+    )
 
 
 def _require_share(
@@ -247,7 +257,7 @@ def _require_share(
     """Compare the shares with those of the rates and, if they are there, of the networks."""
     profiles = {"truth": rates}
     for name, net in (networks or {}).items():
-        profiles[name] = to_proba(predicted(net, x)[0].double())
+        profiles[name] = to_proba(answered(f"networks[{name!r}]", net, x)[0].double())
     hidden = masked[:, None]  # (N, 1, L)
     shares = {name: (p * hidden).sum((1, 2)) / p.sum((1, 2)) for name, p in profiles.items()}
     wanted = {name: share.nanmean() for name, share in shares.items()}
