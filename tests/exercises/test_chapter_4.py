@@ -97,7 +97,7 @@ def test_strand_softmax_not_attempted():
     ],
 )
 def test_strand_softmax_half_done(answers, missing):
-    shown = f"Not yet: right so far; still to come: {missing}."
+    shown = f"Right so far; still to come: {missing}."
     assert repr(check_1(**answers)) == shown
 
 
@@ -108,6 +108,8 @@ def test_strand_softmax_solution(kind):
     said = f"{DISTANCE['both']:.3f} with one softmax over both strands and {DISTANCE['each']:.3f} "
     assert said in verdict.message
     assert "the share of the + strand goes from 25.0 to 90.0 %" in verdict.message
+    assert "(The network was trained with one softmax: trained with two, its" in verdict.message
+    assert verdict.numbers == pytest.approx({f"distance, {k}": v for k, v in DISTANCE.items()})
 
 
 def test_distances_on_paper():
@@ -171,9 +173,9 @@ STRANDS = np.sqrt(divergences(BOTH, READS, 2))  # the same for EACH: both are di
         (0.2, "distance is 0.2; wanted a dict with the keys 'both', 'each'."),
         ({}, "the keys of distance are none; wanted 'both', 'each'."),
         ({"both": 0.2}, "the keys of distance are 'both'; wanted 'both', 'each'."),
-        ({"both": None}, "distance['both'] is a NoneType; wanted one number."),
+        ({"both": None}, "distance['both'] is None; wanted one number."),
         ({"each": "far"}, "distance['each'] is 'far'; wanted one number."),
-        ({"each": JSD["each"]}, "distance['each'] is a ndarray; wanted one number."),
+        ({"each": JSD["each"]}, "distance['each'] is an ndarray; wanted one number."),
         ({"both": math.nan}, "distance['both'] is NaN: loci without reads have no distance; leave"),
         ({"both": DISTANCE["each"], "each": DISTANCE["both"]},
          "yours is that of 'each': are the two exchanged?"),
@@ -382,7 +384,7 @@ def test_networks_mistakes(nets, message, share):
     [
         (0.3, "share is 0.3; wanted a dict with the keys 'truth', 'with mask', 'without mask'."),
         ({"truth": 0.3}, "the keys of share are 'truth'; wanted 'truth', 'with mask', 'without"),
-        (SHARES | {"with mask": None}, "share['with mask'] is a NoneType; wanted one number."),
+        (SHARES | {"with mask": None}, "share['with mask'] is None; wanted one number."),
         (SHARES | {"truth": math.nan}, "share['truth'] is NaN: leave out windows without any rat"),
         ({name: 1 - share for name, share in SHARES.items()}, "yours is that of the mappable bas"),
         (SHARES | {"with mask": 1 - SHARES["with mask"]}, "yours is that of the mappable bases"),
