@@ -283,6 +283,63 @@ def test_equal_strands_mistakes(designed, message):
     refused(equal_strands(NET, X, designed), message)
 
 
+def true_rates(codes):
+    """Each A is 3 reads on the + strand, each T is 1 on the - strand, and the flanks have 10 more.
+
+    Before there are 8 A, 24 reads on +, and none on -. EVEN has 12 and 4.
+    """
+    rates = np.stack([3.0 * (codes == 0), 1.0 * (codes == 3)], 1)
+    rates[..., [0, -1]] += [[10], [0]]
+    return rates
+
+
+AUDIT = {"plus_share": 12 / 16, "reads_left": 16 / 24}
+
+
+def audited(audit, designed=EVEN, rates=true_rates):
+    return equal_strands(NET, X, edited(designed), audit, rates)
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, torch.tensor])
+def test_audit(kind):
+    verdict = audited({name: kind(value) for name, value in AUDIT.items()})
+    assert verdict.passed, verdict.message
+    assert verdict.message.endswith(
+        "In truth 75.0 % are on the + strand, and 66.7 % of the reads are left; the network "
+        "misjudged its own design."
+    )
+    assert verdict.numbers["reads_left"] == pytest.approx(2 / 3)
+    assert repr(audited(None)) == "Right so far; still to come: audit."
+
+
+def test_audit_that_agrees():
+    def fair(codes):
+        return np.stack([1.0 * (codes == 0), 1.0 * (codes == 3)], 1)
+
+    verdict = audited({"plus_share": 0.5, "reads_left": 1}, rates=fair)  # 4 and 4 of 8
+    assert verdict.message.endswith("100.0 % of the reads are left; the truth agrees.")
+
+
+@pytest.mark.parametrize(
+    ("audit", "message"),
+    [
+        (0.75, "audit is 0.75; wanted a dict with the keys 'plus_share', 'reads_left'."),
+        ({"plus_share": 0.75}, "the keys of audit are 'plus_share'; wanted"),
+        (AUDIT | {"plus_share": 0.25}, "0.250, and the truth gives 0.750: yours is the share of"),
+        (AUDIT | {"plus_share": 1}, "yours is the share before the design."),
+        (AUDIT | {"plus_share": 75}, "wanted a share, not percent."),
+        (AUDIT | {"plus_share": 32 / 36}, "leave out the 53 bases at each end."),
+        (AUDIT | {"reads_left": 1.5}, "yours is before divided by after."),
+        (AUDIT | {"reads_left": 16}, "yours is the number of reads; divide by that of x."),
+        (AUDIT | {"reads_left": 36 / 44}, "leave out the 53 bases at each end."),
+        (AUDIT | {"reads_left": 0.5}, "0.500, and the truth gives 0.667: add up rates(codes) over"),
+        (AUDIT | {"reads_left": None}, "audit['reads_left'] is None; wanted one number."),
+    ],
+)
+def test_audit_mistakes(audit, message):
+    refused(audited(audit), message)
+
+
 # --- exercise 3 -----------------------------------------------------------------------------
 
 WORDS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -150,8 +150,17 @@ def _require_distance(given: object, logits: Tensor, reads: Tensor) -> None:
 
 
 @check("4.2")
-def equal_strands(model: ProCapNet, x: Tensor, designed: Tensor | None) -> Verdict:
+def equal_strands(
+    model: ProCapNet,
+    x: Tensor,
+    designed: Tensor | None,
+    audit: Mapping[str, float] | None = None,
+    rates: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Verdict:
     """Check Chapter 4, exercise 2: a promoter that fires on both strands equally.
+
+    A network is no judge of what was designed with it, so the design is audited by the truth. The
+    audit has to be right; the truth need not agree.
 
     Parameters
     ----------
@@ -162,6 +171,11 @@ def equal_strands(model: ProCapNet, x: Tensor, designed: Tensor | None) -> Verdi
     designed
         The same with at most 10 other bases: 45 to 55 % of the probability are on each strand,
         and the predicted counts are at least half of what they were.
+    audit
+        ``plus_share``: the true share of the + strand in the design; ``reads_left``: its true
+        reads, divided by those of ``x``. Both of the L - 2 trim bases that the network predicts.
+    rates
+        The truth, :func:`tssbook.simulator.procap_rates`. None asks for no audit.
     """
     if designed is None:
         return EMPTY
@@ -183,11 +197,64 @@ def equal_strands(model: ProCapNet, x: Tensor, designed: Tensor | None) -> Verdi
             f"the strands are equal, but the predicted counts fall from {was:,.1f} to {now:,.1f}; "
             "wanted at least half: try another seed."
         )
-    return Verdict(
-        True,
+    said = (
         f"with {n} edit{'s' if n > 1 else ''} {shares} (before: {before:.1f} and "
-        f"{100 - before:.1f} %); the predicted counts go from {was:,.1f} to {now:,.1f}.",
+        f"{100 - before:.1f} %); the predicted counts go from {was:,.1f} to {now:,.1f}."
     )
+    told = {"edits": n, "percent on +": plus, "counts before": was, "counts after": now}
+    if rates is None:
+        return Verdict(True, said, told)
+    if open_part := unfinished({"designed": designed, "audit": audit}):
+        return open_part
+    true = _audited(audit, x, designed, rates, model.trim)
+    share, left = _percent(true["plus_share"]), _percent(true["reads_left"])
+    agrees = 45 <= share <= 55 and left >= 50
+    judged = "the truth agrees" if agrees else "the network misjudged its own design"
+    truth = f"In truth {share} % are on the + strand, and {left} % of the reads are left; {judged}."
+    return Verdict(True, f"{said} {truth}", told | true)
+
+
+def _audited(
+    given: object,
+    x: Tensor,
+    designed: Tensor,
+    rates: Callable[[np.ndarray], np.ndarray],
+    trim: int,
+) -> dict[str, float]:
+    """Compare an audit with the truth, and return the truth."""
+    require_keys("audit", given, ("plus_share", "reads_left"))
+    codes = torch.cat([x, designed.to(x)]).argmax(1).to(torch.uint8).numpy()
+    whole = np.asarray(rates(codes), dtype=float)  # (2, 2, L): before and after
+    inside = whole[..., trim : whole.shape[-1] - trim]
+    totals, margins = inside.sum(-1), whole.sum(-1)
+    right = {
+        "plus_share": float(totals[1, 0] / totals[1].sum()),
+        "reads_left": float(totals[1].sum() / totals[0].sum()),
+    }
+    ways = {
+        "plus_share": [
+            ("", right["plus_share"]),
+            ("yours is the share of the - strand.", 1 - right["plus_share"]),
+            ("yours is the share before the design.", totals[0, 0] / totals[0].sum()),
+            (f"leave out the {trim} bases at each end.", margins[1, 0] / margins[1].sum()),
+        ],
+        "reads_left": [
+            ("", right["reads_left"]),
+            ("yours is before divided by after.", 1 / right["reads_left"]),
+            ("yours is the number of reads; divide by that of x.", totals[1].sum()),
+            (f"leave out the {trim} bases at each end.", margins[1].sum() / margins[0].sum()),
+        ],
+    }
+    for name, value in right.items():
+        found = number(f"audit[{name!r}]", given[name])
+        said = f"audit[{name!r}] is {found:.3f}, and the truth gives {value:.3f}"
+        if np.isclose(found, 100 * value, rtol=0.01):
+            raise Fault(f"{said}: wanted a share, not percent.")
+        named = [(sentence and f"{said}: {sentence}", way) for sentence, way in ways[name]]
+        matched(
+            found, named, f"{said}: add up rates(codes) over the bases in the middle.", atol=5e-3
+        )
+    return right
 
 
 # --- exercise 3 -------------------------------------------------------------------------------
