@@ -28,7 +28,7 @@ def main() -> None:
     """Take the loop, the data and the batches from the chapter itself."""
     describe_machine()
     with contextlib.redirect_stdout(io.StringIO()):
-        chapter = run_cells(ROOT / "chapters" / "01-toy-cnn.ipynb", until="two-loops-losses")
+        chapter = run_cells(ROOT / "chapters" / "01-toy-cnn.ipynb", until="train-two")
     orders = [chapter["train"].order(epoch).tolist() for epoch in range(EPOCHS)]
 
     def by_hand() -> list[float]:

@@ -22,10 +22,10 @@ def test_windows_are_those_of_the_published_networks(chapter):
     reach = chapter["models"]["reach of one base (bp)"]
     assert reach["ProCapNet"] == 1_115 // 2  # bases that one output of the profile depends on
     assert reach["Puffin"] == MARGIN
-    wide = ["CLIPNET", "Enformer", "Borzoi", "AlphaGenome"]
+    wide = ["CLIPNET", "Puffin-D", "Enformer", "Borzoi", "AlphaGenome"]
     assert (reach[wide] == reads[wide] // 2).all()
     enough = chapter["models"]["enough"]
-    assert enough[enough].index.tolist() == ["Enformer", "Borzoi", "AlphaGenome"]
+    assert enough[enough].index.tolist() == ["Puffin-D", "Enformer", "Borzoi", "AlphaGenome"]
 
 
 def test_the_page_is_short(chapter):

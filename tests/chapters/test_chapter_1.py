@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.chapters.running import Run
 from tests.support import needs_mirror
@@ -72,6 +73,28 @@ def test_max_pooling_brings_the_test_error_below_001(chapter, live, seed):
         assert metrics.mse(predict(model, test.x, device="cpu"), test.y) < 0.01
 
 
+def test_64_words_are_memorised(chapter):
+    """The validation loss turns round early, and ends above that of the mean, 18."""
+    train, valid = chapter["few_train"].to_numpy(), chapter["few_valid"].to_numpy()
+    assert valid.argmin() < 15
+    assert train[-1] < 1 < 14 < valid.min() < 17.5
+    mean_guess = float(chapter["valid_set"].y.var())
+    assert mean_guess == pytest.approx(18, abs=0.5)
+    assert valid[-10:].mean() > mean_guess
+
+
+def test_answers_of_the_warm_ups(chapter):
+    x, reverse = chapter["one_hot"](chapter["kmers"](8)), chapter["reverse_complement"]
+    assert (x == reverse(x)).flatten(1).all(1).sum() == 256
+    conv, threes = chapter["conv"], chapter["threes"]
+    with torch.no_grad():
+        conv.weight[0, 1, 2] = 1
+        answers = torch.relu(conv(chapter["one_hot"](threes)))[:, 0, 0]
+        conv.weight[0, 1, 2] = -1
+    found = {word: value for word, value in zip(threes, answers.tolist(), strict=True) if value}
+    assert found == {"TAC": 1, "TAT": 1}
+
+
 def test_residual_of_the_cnn_lies_in_repeated_motifs(chapter):
     errors = chapter["errors"]
     repeated = errors[["TAT", "GCG"]].max(axis=1) > 1
@@ -89,6 +112,10 @@ def test_network_knows_both_motifs_though_no_filter_responds_to_gcg(chapter):
         for motif in ("TAT", "GCG")
     }
     assert best["TAT"] > 0.8 > best["GCG"]
+    for number in (12, 20):  # a G, any letter but C, and a G
+        letters = chapter["sites"][1][number]
+        assert letters[1, 1] == 0 < letters[[0, 2, 3], 1].min()
+        assert (letters[2, [0, 2]] == letters[:, 1].sum()).all()
     assert chapter["active"]["GCG"] == 0 < chapter["active"]["TAT"]
     together = chapter["together"]
     assert together["TAT"] == pytest.approx(9.2, abs=0.3)

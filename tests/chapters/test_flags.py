@@ -34,7 +34,7 @@ YEAST = "procapnet-yeast-17", "procapnet-yeast-18", "procapnet-yeast-19"
 # flag must be among them.
 BRANCHES = {
     ("01", "TRAIN"): (
-        "known-scores histogram dataset hand-loop two-loops train-two loss-curves test-scatter "
+        "known-scores histogram yours-model dataset hand-loop two-loops train-two test-scatter "
         "errors-by-copies maxpool"
     ),
     ("02", "TRAIN"): (

@@ -105,10 +105,10 @@ class ToyCNN(nn.Module, Pretrained):
 
 
 class MaxPoolCNN(nn.Module, Pretrained):
-    """A convolution that asks whether a motif occurs, beside a linear part: section 9.
+    """A convolution that asks whether a motif occurs, and a linear part: section 9.
 
-    Each filter hands on its best match only, so a second copy of a motif adds nothing. The
-    linear part sees every position and takes care of the base scores.
+    Each filter passes on its best match only, so a second copy of a motif adds
+    nothing. The linear part sees every position and takes care of the base scores.
 
     Parameters
     ----------

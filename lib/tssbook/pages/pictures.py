@@ -175,8 +175,8 @@ def overfitting(train: Sequence[float], valid: Sequence[float]) -> None:
     ax.plot(epochs, train, "--", color=PLAIN, lw=1.5, label="training")
     ax.axvline(best, color=LINE, lw=1, ls=":")
     ax.plot(best, valid[best - 1], "o", color=INK, ms=6)
-    ax.annotate(f"best epoch: {best}", (best, valid[best - 1]), (6, 10), fontsize=10,
-                textcoords="offset points")  # fmt: skip
+    ax.annotate(f"best epoch: {best}", (best, 1), (4, 0), fontsize=10, va="top",
+                xycoords=("data", "axes fraction"), textcoords="offset points")  # fmt: skip
     ax.annotate(f"gap {valid[-1] - train[-1]:.2g}", (epochs[-1], (train[-1] + valid[-1]) / 2),
                 (-6, 0), fontsize=10, textcoords="offset points", ha="right",
                 va="center")  # fmt: skip
