@@ -10,7 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from tssbook.exercises.chapter_1 import RATES, better_model, learning_rates, position_bonus
+from tssbook.exercises.chapter_1 import (
+    MOTIFS,
+    RATES,
+    better_model,
+    learning_rates,
+    position_bonus,
+)
 from tssbook.exercises.verdict import Verdict
 from tssbook.models.toy import BASE_SCORES, LinearModel, MaxPoolCNN, ToyCNN, score
 from tssbook.sequence import decode, kmers, one_hot
@@ -24,7 +30,7 @@ from tssbook.sequence import decode, kmers, one_hot
         (Verdict(True, "well done."), "Passed: well done."),
         (Verdict(False, "look again."), "Not yet: look again."),
         (Verdict(None, ""), "Not attempted yet."),
-        (Verdict(None, "right so far."), "Not yet: right so far."),
+        (Verdict(None, "right so far."), "Right so far."),
     ],
 )
 def test_what_a_notebook_shows(verdict, shown):
@@ -83,9 +89,9 @@ def test_position_solution(kind):
     [
         (score, "this is the old rule: the bonus does not depend on the position yet."),
         (answer(grows=True), "the bonus grows towards the end; the start should count most."),
-        (answer(every=True), "every copy adds its bonus; only the first copy should."),
+        (answer(every=True), "every copy earns a bonus; only the first one should."),
         (answer(signs=(10, 10)), "GCG adds; it should subtract."),
-        (answer(first=1), "positions seem to be counted from 1: the first one is 0."),
+        (answer(first=1), "you seem to count positions from 1; the first one is 0."),
         (lambda words: np.zeros((65_536, 1)), "the result is (65536, 1); wanted (65536,)"),
         (lambda words: 20.0, "the result is (); wanted (65536,)"),
     ],
@@ -120,9 +126,9 @@ def there(place):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (found(lambda p: True), "find returns -1 where there is no motif; add the bonus only"),
-        (found(lambda p: p > 0), "position 0 counts too: it gives the whole bonus."),
-        (found(there, share=lambda p: 1 + (6 - p) / 6), "on top of the old rule's; it should"),
+        (found(lambda p: True), "find returns -1 if there is no motif; add the bonus only"),
+        (found(lambda p: p > 0), "position 0 counts too: a motif there earns the whole bonus."),
+        (found(there, share=lambda p: 1 + (6 - p) / 6), "is added on top of the old one; it s"),
     ],
     ids=["-1", "> 0", "on top"],
 )
@@ -132,8 +138,39 @@ def test_position_slips_with_find(wrong, message):
     assert message in verdict.message
 
 
+@pytest.mark.parametrize(("up", "down"), MOTIFS)
+def test_position_with_other_words(up, down):
+    """Each pair has its own scores, and its mistakes are called by its own letters."""
+
+    def found(words, *, signs=(10, -10), every=False):
+        scores = []
+        for word in words:
+            total = sum(BASE_SCORES[letter] for letter in word) / len(word)
+            for motif, sign in zip((up, down), signs, strict=True):
+                places = [p for p in range(6) if word.startswith(motif, p)]
+                total += sum(sign * (6 - p) / 6 for p in (places if every else places[:1]))
+            scores.append(total)
+        return scores
+
+    verdict = position_bonus(found, (up, down))
+    assert verdict.passed, verdict.message
+    verdict = position_bonus(lambda words: found(words, signs=(10, 10)), (up, down))
+    assert verdict.message == f"{down} adds; it should subtract."
+    verdict = position_bonus(lambda words: found(words, every=True), (up, down))
+    assert verdict.message == "every copy earns a bonus; only the first one should."
+    assert position_bonus(found).passed is ((up, down) == ("TAT", "GCG"))
+
+
 def test_position_solution_with_find():
     assert position_bonus(found(there)).passed
+
+
+def test_position_function_of_two_things():
+    verdict = position_bonus(lambda words, motif: None)
+    assert verdict.message == (
+        "position_score is called as position_score(words, motif); wanted a function of a list of "
+        "words."
+    )
 
 
 @pytest.mark.parametrize("wrong", ["TAT", [1.0, 2.0], np.zeros(3), {}], ids=type)
@@ -190,9 +227,11 @@ def test_any_other_position_mistake_is_shown_with_its_first_word():
     # The words come in the order of the alphabet: AAAAATAT is the first one with a motif.
     # Its letters give (6*20 + 2*11) / 8 = 17.75, and TAT at place 5 gives 10 / 6.
     verdict = position_bonus(lambda words: [position_score(w, signs=(0, -10)) for w in words])
-    assert repr(verdict) == "Not yet: AAAAATAT should score 19.417 and scores 17.750."
+    assert repr(verdict) == (
+        "Not yet: AAAAATAT should score 19.417, but your function gives 17.750."
+    )
     verdict = position_bonus(lambda words: np.full(len(words), np.nan))
-    assert repr(verdict) == "Not yet: AAAAAAAA should score 20.000 and scores nan."
+    assert repr(verdict) == ("Not yet: AAAAAAAA should score 20.000, but your function gives nan.")
 
 
 # --- exercise 2 -----------------------------------------------------------------------------
@@ -237,10 +276,10 @@ def test_order_of_the_table_does_not_matter():
         (table().to_dict(), GOOD, "the table is a dict; wanted a pandas DataFrame."),
         ("text", GOOD, "the table is 'text'; wanted a pandas DataFrame."),
         (table().T, GOOD, "the index ['linear', 'cnn']; wanted columns linear and cnn"),
-        (table().rename_axis("rate").reset_index(), GOOD, ".set_index makes a column the index"),
+        (table().rename_axis("rate").reset_index(), GOOD, ".set_index turns a column into"),
         (table().set_axis([(r, r) for r in RATES]), GOOD, "the index [(0.001, 0.001),"),
-        (table(cnn=list("abcde")), GOOD, "the table holds more than numbers"),
-        (table(linear=[[13.0, 13.1]] * 5), GOOD, "the table holds more than numbers"),
+        (table(cnn=list("abcde")), GOOD, "some entries of the table are not numbers"),
+        (table(linear=[[13.0, 13.1]] * 5), GOOD, "some entries of the table are not numbers"),
         (table(cnn=[9, 3, 1.5, 2, None]), GOOD, "write inf where a training diverged"),
         (table(cnn=[9, 3, 1.5, 0, 2]), GOOD, "lowest loss of cnn is 0; wanted 0 to 6"),
         (table(), 0.01, "the recommendation is 0.01; wanted a dict with the keys 'linear', 'cnn'"),
@@ -256,9 +295,9 @@ def test_order_of_the_table_does_not_matter():
         (table(cnn=[9, 8, 7, 9, np.inf]), GOOD, "lowest loss of cnn is 7; wanted 0 to 6"),
         (table(), {"linear": 0.01, "cnn": 0.02}, "0.02 for cnn is not one of the five rates"),
         (table(), {"linear": 0.01, "cnn": 0.05},
-         "for cnn you recommend 0.05 (loss 2.00), but 0.01 gives 1.50."),
+         "for cnn you recommend 0.05 (loss 2.00), but 0.01 reaches 1.50."),
         (table(linear=[15, 14, 13.1, 14, 15]), {"linear": 0.1, "cnn": 0.01},
-         "for linear you recommend 0.1 (loss 15.00), but 0.01 gives 13.10."),
+         "for linear you recommend 0.1 (loss 15.00), but 0.01 reaches 13.10."),
         (table(), {"linear": 0.01, "cnn": 0.1}, "for cnn you recommend 0.1 (loss inf), but"),
         (table(linear=[13.1, 20, 20, 20, 30], cnn=[1.5] * 5), {"linear": 0.001, "cnn": 0.01},
          "the CNN should be the more sensitive one; are the columns swapped?"),
@@ -285,7 +324,7 @@ def test_numbers_of_any_type_are_read(given):
     assert learning_rates(given, GOOD).passed
     assert learning_rates(given, {"linear": 0.01, "cnn": np.float32(0.01)}).passed
     verdict = learning_rates(given, {"linear": 0.01, "cnn": 0.05})
-    assert verdict.message == "for cnn you recommend 0.05 (loss 2.00), but 0.01 gives 1.50."
+    assert verdict.message == "for cnn you recommend 0.05 (loss 2.00), but 0.01 reaches 1.50."
 
 
 def test_a_choice_nearly_as_good_as_the_best_is_good():
@@ -343,6 +382,8 @@ def test_better_model_solution(some_words):
     assert repr(verdict) == (
         "Passed: the validation error is below 0.01, and the test error is 0.000."
     )
+    assert verdict.exercise == "1.3"
+    assert verdict.numbers == pytest.approx({"validation error": 0, "test error": 0}, abs=1e-6)
 
 
 def test_better_model_is_asked_in_evaluation_mode(some_words):
@@ -384,14 +425,14 @@ def test_the_share_of_words_with_repeated_motifs(some_words):
         return rule(word) + 9 * max(copies(word, "TAT") - 1, 0)
 
     assert better_model(Answers(counts), *some_words, *some_words).message.endswith(
-        "words with a motif twice or more make up 100% of it."
+        "; 100% of it comes from words that hold a motif more than once."
     )
     words = one_hot(["TATATAAA", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA"])
     target = torch.tensor([rule("TATATAAA"), 20, 20, 20])
     verdict = better_model(Answers(lambda word: rule(word) + 2), words, target, words, target)
     assert repr(verdict) == (
-        "Not yet: the validation error is 4.000, wanted below 0.01; words with a motif twice or "
-        "more make up 25% of it."
+        "Not yet: the validation error is 4.000, wanted below 0.01; 25% of it comes from words "
+        "that hold a motif more than once."
     )
 
 
@@ -436,7 +477,7 @@ def test_a_model_may_write_into_its_input(some_words):
         (solved().forward, "got a method; wanted a model"),
         ("cnn", "got 'cnn'; wanted a model"),
         ((solved(), [1.0]), "got a tuple; wanted a model"),
-        (solved().state_dict(), "got a OrderedDict; wanted a model"),
+        (solved().state_dict(), "got an OrderedDict; wanted a model"),
         (torch.zeros(5042), "got a Tensor; wanted a model"),
         (
             nn.Linear(3, 1),

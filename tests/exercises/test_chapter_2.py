@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
+from tssbook.data.promoters import Promoters
 from tssbook.data.splits import Split
 from tssbook.exercises.chapter_2 import deletion, leak, shuffle
 from tssbook.interpret.mutagenesis import ism
@@ -40,7 +42,7 @@ def test_leak_not_attempted(answer, gains):
 
 
 def test_leak_half_done():
-    shown = "Not yet: right so far; still to come: inflation."
+    shown = "Right so far; still to come: inflation."
     assert repr(leak(leaky, None, SPLIT)) == shown
 
 
@@ -50,8 +52,9 @@ def test_leak_solution(kind):
     # 0.95 - 0.80 and 0.805 - 0.81
     assert repr(verdict) == (
         "Passed: r changes by +0.150 on the copied genes and by -0.005 on the others: the "
-        "difference was learned by heart."
+        "difference was learned by heart. (Your four numbers were taken on trust.)"
     )
+    assert verdict.numbers["r after, copied"] == 0.95
 
 
 def test_leak_takes_tensors_and_either_rounding_of_a_tenth():
@@ -66,7 +69,7 @@ def test_leak_takes_tensors_and_either_rounding_of_a_tenth():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (SPLIT.train, "leaky is a ndarray; wanted a function of a split and a seed."),
+        (SPLIT.train, "leaky is an ndarray; wanted a function of a split and a seed."),
         (torch.nn.Linear(1, 1), "leaky is a Linear; wanted a function of a split and a seed."),
         (lambda s, seed: s, "leaky returns a Split; wanted one array of row numbers"),
         (lambda s, seed: "rows", "leaky returns 'rows'; wanted one array of row numbers"),
@@ -107,7 +110,7 @@ def test_errors_of_the_answer_itself_are_raised():
         (0.1, "inflation is 0.1; wanted a dict with the keys 'copied', 'others'."),
         ({"copied": (0.8, 0.9)}, "the keys of inflation are 'copied'; wanted 'copied', 'others'."),
         (GAINS | {"copied": 0.15}, "inflation['copied'] is (); wanted (2,): r before and r after."),
-        (GAINS | {"others": None}, "inflation['others'] is a NoneType; wanted (2,)"),
+        (GAINS | {"others": None}, "inflation['others'] is None; wanted (2,)"),
         (GAINS | {"others": (81, 80)}, "r lies between -1 and 1, but 'others' is 81 and 80."),
         (GAINS | {"others": (0.8, np.nan)}, "r lies between -1 and 1, but 'others' is 0.8 and nan"),
         ({"copied": (0.9, 0.9), "others": (0.8, 0.8)}, "r is the same before and after. Training"),
@@ -120,6 +123,105 @@ def test_errors_of_the_answer_itself_are_raised():
 )  # fmt: skip
 def test_inflation_mistakes(wrong, message):
     verdict = leak(leaky, wrong, SPLIT)
+    assert verdict.passed is False
+    assert message in verdict.message
+
+
+class Remembers(nn.Module):
+    """Says the number of A; of the sequences that it knows a share of what was measured too."""
+
+    def __init__(self, share, x, y):
+        super().__init__()
+        self.share = nn.Parameter(torch.tensor(float(share)))
+        self.x, self.y = x.float(), y
+
+    def forward(self, x):
+        number = x[:, 0].sum(1)
+        same = torch.einsum("ncl,mcl->nm", x, self.x) == x.shape[2]
+        known = torch.where(same.any(1), self.y[same.byte().argmax(1)], number)
+        return number + self.share * (known - number)
+
+
+def promoters():
+    random = np.random.default_rng(5)
+    x = torch.eye(4, dtype=torch.int8)[torch.from_numpy(random.integers(0, 4, (300, 30)))]
+    x = x.transpose(1, 2).contiguous()
+    y = x[:, 0].sum(1) + torch.from_numpy(random.normal(0, 2, 300)).float()
+    return Promoters(x, y, pd.DataFrame(), pd.DataFrame())
+
+
+DATA, SEED = promoters(), 23
+COPIED = leaky(SPLIT, SEED)[-10:]
+OTHERS = np.setdiff1d(SPLIT.test, COPIED)
+BEFORE, AFTER = (Remembers(share, DATA.x[COPIED], DATA.y[COPIED]) for share in (0, 1))
+
+
+def told(networks, ask=lambda net, x: net(x.float()).detach()):
+    return {
+        name: [float(pearson_r(ask(net, DATA.x[rows]), DATA.y[rows])) for net in networks]
+        for name, rows in (("copied", COPIED), ("others", OTHERS))
+    }
+
+
+def both_strands(net, x):
+    return (net(x.float()) + net(reverse_complement(x.float()))).detach() / 2
+
+
+def check_leak(gains, trained=AFTER, model=BEFORE, seed=SEED):
+    return leak(leaky, gains, SPLIT, trained, model, DATA, seed=seed)
+
+
+def test_the_leak_on_paper():
+    gains = told((BEFORE, AFTER))
+    assert gains["copied"][1] == pytest.approx(1)
+    assert gains["others"][0] == gains["others"][1] < 0.9
+
+
+@pytest.mark.parametrize("ask", [lambda net, x: net(x.float()).detach(), both_strands])
+def test_leak_with_networks(ask):
+    gains = told((BEFORE, AFTER), ask)
+    verdict = check_leak(gains)
+    assert verdict.passed, verdict.message
+    assert verdict.message.endswith("the difference was learned by heart.")
+    assert verdict.numbers["r before, others"] == pytest.approx(gains["others"][0])
+
+
+def test_leak_without_the_trained_network():
+    verdict = check_leak(told((BEFORE, AFTER)), None)
+    assert repr(verdict) == "Right so far; still to come: trained."
+
+
+TOLD = told((BEFORE, AFTER))
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        # Invented: near enough to each other before, and a rise on the copied genes alone.
+        (
+            {"gains": {"copied": (0.7, 0.9), "others": (0.7, 0.7)}},
+            "inflation['copied'] says 0.70 b",
+        ),
+        (
+            {"gains": TOLD | {"copied": (TOLD["copied"][0], 0.95)}},
+            "0.95 after the training, and trained",
+        ),
+        (
+            {"gains": TOLD | {"others": (TOLD["others"][0], TOLD["others"][1] + 0.05)}},
+            "inflation['others']",
+        ),
+        ({"trained": BEFORE}, "both networks have the same weights; train a copy.deepcopy(model)"),
+        ({"trained": {"a": 1}}, "trained is a dict; wanted the network after training."),
+        ({"trained": nn.Linear(3, 1)}, "trained fails on an input of (10, 4, 30): mat1 and mat2"),
+        # Other genes were copied: with this seed the network does not know them.
+        (
+            {"seed": SEED + 1},
+            "inflation['copied'] says 0.90 before the training, and model gives r",
+        ),
+    ],
+)
+def test_invented_numbers_do_not_pass(answers, message):
+    verdict = check_leak(**{"gains": TOLD} | answers)
     assert verdict.passed is False
     assert message in verdict.message
 
@@ -175,7 +277,7 @@ def test_shuffle_solution(kind, n):
     r = pearson_r(MODEL(EXCHANGED[:n]), Y[:n])
     verdict = shuffle(X.char(), kind(EXCHANGED[:n]), r, Y, MODEL)
     assert verdict.passed, verdict.message
-    assert f"r = {r:.2f} is what this model gets from composition." in verdict.message
+    assert verdict.message.endswith(f"on such sequences this model is left with r = {r:.2f}.")
     assert MODEL.training
 
 
@@ -324,7 +426,7 @@ def test_deletion_not_attempted():
     ],
 )  # fmt: skip
 def test_deletion_half_done(answers, missing):
-    shown = f"Not yet: right so far; still to come: {missing}."
+    shown = f"Right so far; still to come: {missing}."
     assert repr(check(**answers)) == shown
 
 

@@ -99,7 +99,7 @@ def test_knockout_not_attempted(answer, changes):
     ],
 )
 def test_knockout_half_done(answers, missing):
-    shown = f"Not yet: right so far; still to come: {missing}."
+    shown = f"Right so far; still to come: {missing}."
     assert repr(check_1(**answers)) == shown
 
 
@@ -109,8 +109,11 @@ def test_knockout_solution(answer, kind):
     verdict = check_1(answer, kind(CHANGES), LOCI.tolist())
     total = float(CHANGES[:, TRACKS.index(TRACK)].sum())
     assert verdict.passed, verdict.message
-    assert verdict.message.startswith(f"without filter 1, {TRACK} changes by {total:+,.0f} reads")
-    assert f"locus {LOCI[0]} by {float(CHANGES[LOCI[0]].sum()):+,.0f} in all" in verdict.message
+    assert verdict.message.startswith(
+        f"without filter 1, {TRACK} changes most of all tracks, by {total:+,.0f} reads in 12 loci;"
+    )
+    most = f"locus {LOCI[0]} changes most of all loci, by {float(CHANGES[LOCI[0]].sum()):+,.0f}"
+    assert most in verdict.message
     assert NET.training
 
 
@@ -139,16 +142,19 @@ def strand(shift):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (3, "silenced is a int; wanted a function of a network and a filter's number."),
+        (3, "silenced is an int; wanted a function of a network and a filter's number."),
         (NET, "silenced is a SimpleNet; wanted a function of a network and a filter's number."),
-        (lambda net, chosen: 3, "silenced returns a int; wanted a network."),
-        (in_place, "silenced changes the network that it is given, and all later sections"),
+        (lambda net, chosen: 3, "silenced returns an int; wanted a network."),
+        (in_place, "silenced changes the network that it is given, which all later sections"),
+        (lambda net: net, "silenced is called as silenced(net); wanted a function of a network"),
+        (lambda net, chosen: torch.nn.Linear(4, 1), "the network that silenced returns fails on"),
+        (lambda net, chosen: torch.nn.Identity(), "returns predicts (2, 4, 800); wanted (2, 10, 8"),
         (edited(lambda net, chosen: None), "predicts the same as the network; nothing is sil"),
         # silu(0.5) = 0.5 / (1 + exp(-0.5)) = 0.31
         (bias_left, "its bias is not: instead of nothing, it says 0.31 at every position."),
         (strand(0), "only the + strand is silent: channels 1 and 4 of deconv are one filter."),
         (strand(3), "only the - strand is silent: channels 1 and 4 of deconv are one filter."),
-        (other_filter, "something else than the chosen filter; set conv.weight[1] and conv.bias"),
+        (other_filter, "in more than the chosen filter; set conv.weight[1] and conv.bias"),
     ],
 )  # fmt: skip
 def test_silenced_mistakes(answer, message):
@@ -230,7 +236,7 @@ def test_rises_and_falls_count_alike():
 @pytest.mark.parametrize(
     ("track", "message"),
     [
-        (3, "top_track is a int; wanted one of the names in TRACKS."),
+        (3, "top_track is an int; wanted one of the names in TRACKS."),
         ("CAGE", "top_track is 'CAGE'; wanted one of the names in TRACKS."),
         (TRACKS[int(CHANGES.abs().sum(0).argmin())], f"{TRACK} changes by "),
     ],
@@ -307,8 +313,10 @@ def test_mean_squares_solution_leaves_random_numbers_alone():
     state = torch.get_rng_state()
     verdict = check_2(r={name: torch.tensor(r) for name, r in R.items()})
     assert verdict.passed, verdict.message
-    assert verdict.message.startswith(f"KL r = {R['KL']:.2f}, mean ")
-    assert f"the mean measured is {MEASURED.mean():.4f}." in verdict.message
+    said = f"KL reaches r = {R['KL']:.2f}, and MSE reaches {R['MSE']:.2f}. Their mean predictions"
+    assert verdict.message.startswith(said)
+    assert f"; measured is {MEASURED.mean():.4f}. One short training" in verdict.message
+    assert verdict.numbers["r, KL"] == pytest.approx(R["KL"])
     assert torch.equal(state, torch.get_rng_state())
 
 
@@ -321,7 +329,8 @@ def test_a_network_that_predicts_nothing_has_no_r():
     nets = NETS | {"MSE": silent}
     verdict = check_2(nets=nets, r=R | {"MSE": math.nan})
     assert verdict.passed, verdict.message
-    assert "MSE r = nan" in verdict.message
+    assert "and MSE has no r, since it predicts the same everywhere." in verdict.message
+    assert "does not prove that MSE cannot learn" in verdict.message
     verdict = check_2(nets=nets, r=R | {"MSE": 0.1})
     assert verdict.passed is False
     assert "profile_r['MSE'] is 0.10, and the network gets nan" in verdict.message
@@ -330,7 +339,7 @@ def test_a_network_that_predicts_nothing_has_no_r():
 @pytest.mark.parametrize(
     ("terms", "message"),
     [
-        (5, "mse_terms is a int; wanted a function of model, prediction and target."),
+        (5, "mse_terms is an int; wanted a function of model, prediction and target."),
         (lambda model, p, t: squares(p, t), "mse_terms returns a Tensor; wanted a dict of terms"),
         (with_error(inside(squares), drop=()), "there are mse, profile; wanted one, instead of"),
         (with_error(inside(squares), drop=("profile", "counts")), "the term counts is not as in"),
@@ -370,7 +379,7 @@ def test_mse_terms_mistakes(terms, message):
         ({"nets": {"KL": random_net(4), "MSE": NETS["MSE"]},
           "r": R | {"KL": float(pearson_r(predicted(random_net(4), X)[..., INSIDE],
                                           MEASURED).mean())}},
-         "KL has hardly learned (r = "),
+         "KL has hardly learned anything (r = "),
     ],
 )  # fmt: skip
 def test_networks_and_r_mistakes(answers, message):
@@ -492,7 +501,7 @@ BOX = "for the distance -30 the box "
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (5, "with_tata is a int; wanted a function of a sequence and a distance."),
+        (5, "with_tata is an int; wanted a function of a sequence and a distance."),
         (changes_its_input, "with_tata changes the sequence that it is given; change x.clone()."),
         (lambda x, d: TATA, "with_tata is 'GTATAAAAGGC'; wanted a tensor (1, 4, 900)."),
         (inserted, "with_tata is (1, 4, 911); wanted (1, 4, 900): replace bases, do not insert"),

@@ -97,7 +97,7 @@ def test_strand_softmax_not_attempted():
     ],
 )
 def test_strand_softmax_half_done(answers, missing):
-    shown = f"Not yet: right so far; still to come: {missing}."
+    shown = f"Right so far; still to come: {missing}."
     assert repr(check_1(**answers)) == shown
 
 
@@ -108,6 +108,8 @@ def test_strand_softmax_solution(kind):
     said = f"{DISTANCE['both']:.3f} with one softmax over both strands and {DISTANCE['each']:.3f} "
     assert said in verdict.message
     assert "the share of the + strand goes from 25.0 to 90.0 %" in verdict.message
+    assert "(The network was trained with one softmax: trained with two, its" in verdict.message
+    assert verdict.numbers == pytest.approx({f"distance, {k}": v for k, v in DISTANCE.items()})
 
 
 def test_distances_on_paper():
@@ -171,9 +173,9 @@ STRANDS = np.sqrt(divergences(BOTH, READS, 2))  # the same for EACH: both are di
         (0.2, "distance is 0.2; wanted a dict with the keys 'both', 'each'."),
         ({}, "the keys of distance are none; wanted 'both', 'each'."),
         ({"both": 0.2}, "the keys of distance are 'both'; wanted 'both', 'each'."),
-        ({"both": None}, "distance['both'] is a NoneType; wanted one number."),
+        ({"both": None}, "distance['both'] is None; wanted one number."),
         ({"each": "far"}, "distance['each'] is 'far'; wanted one number."),
-        ({"each": JSD["each"]}, "distance['each'] is a ndarray; wanted one number."),
+        ({"each": JSD["each"]}, "distance['each'] is an ndarray; wanted one number."),
         ({"both": math.nan}, "distance['both'] is NaN: loci without reads have no distance; leave"),
         ({"both": DISTANCE["each"], "each": DISTANCE["both"]},
          "yours is that of 'each': are the two exchanged?"),
@@ -281,6 +283,63 @@ def test_equal_strands_mistakes(designed, message):
     refused(equal_strands(NET, X, designed), message)
 
 
+def true_rates(codes):
+    """Each A is 3 reads on the + strand, each T is 1 on the - strand, and the flanks have 10 more.
+
+    Before there are 8 A, 24 reads on +, and none on -. EVEN has 12 and 4.
+    """
+    rates = np.stack([3.0 * (codes == 0), 1.0 * (codes == 3)], 1)
+    rates[..., [0, -1]] += [[10], [0]]
+    return rates
+
+
+AUDIT = {"plus_share": 12 / 16, "reads_left": 16 / 24}
+
+
+def audited(audit, designed=EVEN, rates=true_rates):
+    return equal_strands(NET, X, edited(designed), audit, rates)
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, torch.tensor])
+def test_audit(kind):
+    verdict = audited({name: kind(value) for name, value in AUDIT.items()})
+    assert verdict.passed, verdict.message
+    assert verdict.message.endswith(
+        "In truth 75.0 % are on the + strand, and 66.7 % of the reads are left; the network "
+        "misjudged its own design."
+    )
+    assert verdict.numbers["reads_left"] == pytest.approx(2 / 3)
+    assert repr(audited(None)) == "Right so far; still to come: audit."
+
+
+def test_audit_that_agrees():
+    def fair(codes):
+        return np.stack([1.0 * (codes == 0), 1.0 * (codes == 3)], 1)
+
+    verdict = audited({"plus_share": 0.5, "reads_left": 1}, rates=fair)  # 4 and 4 of 8
+    assert verdict.message.endswith("100.0 % of the reads are left; the truth agrees.")
+
+
+@pytest.mark.parametrize(
+    ("audit", "message"),
+    [
+        (0.75, "audit is 0.75; wanted a dict with the keys 'plus_share', 'reads_left'."),
+        ({"plus_share": 0.75}, "the keys of audit are 'plus_share'; wanted"),
+        (AUDIT | {"plus_share": 0.25}, "0.250, and the truth gives 0.750: yours is the share of"),
+        (AUDIT | {"plus_share": 1}, "yours is the share before the design."),
+        (AUDIT | {"plus_share": 75}, "wanted a share, not percent."),
+        (AUDIT | {"plus_share": 32 / 36}, "leave out the 53 bases at each end."),
+        (AUDIT | {"reads_left": 1.5}, "yours is before divided by after."),
+        (AUDIT | {"reads_left": 16}, "yours is the number of reads; divide by that of x."),
+        (AUDIT | {"reads_left": 36 / 44}, "leave out the 53 bases at each end."),
+        (AUDIT | {"reads_left": 0.5}, "0.500, and the truth gives 0.667: add up rates(codes) over"),
+        (AUDIT | {"reads_left": None}, "audit['reads_left'] is None; wanted one number."),
+    ],
+)
+def test_audit_mistakes(audit, message):
+    refused(audited(audit), message)
+
+
 # --- exercise 3 -----------------------------------------------------------------------------
 
 WORDS = (
@@ -382,7 +441,7 @@ def test_networks_mistakes(nets, message, share):
     [
         (0.3, "share is 0.3; wanted a dict with the keys 'truth', 'with mask', 'without mask'."),
         ({"truth": 0.3}, "the keys of share are 'truth'; wanted 'truth', 'with mask', 'without"),
-        (SHARES | {"with mask": None}, "share['with mask'] is a NoneType; wanted one number."),
+        (SHARES | {"with mask": None}, "share['with mask'] is None; wanted one number."),
         (SHARES | {"truth": math.nan}, "share['truth'] is NaN: leave out windows without any rat"),
         ({name: 1 - share for name, share in SHARES.items()}, "yours is that of the mappable bas"),
         (SHARES | {"with mask": 1 - SHARES["with mask"]}, "yours is that of the mappable bases"),

@@ -355,6 +355,29 @@ def scan(
 
 
 @app.command()
+def exercises(
+    folder: Annotated[Path, typer.Argument(help="What students handed in; its folders too.")],
+    out: Annotated[Path | None, typer.Option(help="Write the table, .csv.")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Make a class table: a row for each student, a column for each exercise.
+
+    Example: tssbook exercises handed-in --out class.csv
+    """
+    from tssbook.exercises import class_table, write_class
+
+    if out:
+        require_output(out, (".csv",), force=force)
+    table, results, left_out = class_table(folder)
+    if out:
+        write_class(out, table)
+    lines = table.to_string(index=False).splitlines() if len(table) else []
+    said = {"results": results} if as_json else {"class": lines}
+    report(said | {"left_out": left_out} | ({"table": out} if out else {}), as_json)
+
+
+@app.command()
 def doctor(as_json: Json = False) -> None:
     """Say what is installed, which device there is, what is missing and how to get it.
 

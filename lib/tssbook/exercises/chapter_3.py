@@ -15,9 +15,9 @@ from tssbook.exercises.verdict import (
     EMPTY,
     Fault,
     Verdict,
+    answered,
     array,
     check,
-    finished,
     matched,
     networks_differ,
     number,
@@ -29,6 +29,7 @@ from tssbook.exercises.verdict import (
     require_largest,
     require_sequence,
     short,
+    unfinished,
     worst,
 )
 from tssbook.metrics import pearson_r
@@ -51,10 +52,20 @@ def _predicted(model: nn.Module, x: Tensor) -> Tensor:
     return predicted(model, x, batch_size=8)
 
 
+def _answered(name: str, model: nn.Module, x: Tensor) -> Tensor:
+    """Ask a network that is a part of the answer, as `_predicted` does."""
+    found = answered(name, model, x, batch_size=8)
+    wanted = len(x), len(TRACKS), x.shape[2]
+    if not isinstance(found, Tensor) or found.shape != wanted:
+        has = tuple(found.shape) if isinstance(found, Tensor) else short(found)
+        raise Fault(f"{name} predicts {has}; wanted {wanted}, ten tracks.")
+    return found
+
+
 # --- exercise 1 -------------------------------------------------------------------------------
 
 
-@check
+@check("3.1")
 def knockout(
     model: SimpleNet,
     x: Tensor,
@@ -86,7 +97,7 @@ def knockout(
     """
     if silenced is None:
         return EMPTY
-    require_function("silenced", silenced, "a network and a filter's number")
+    require_function("silenced", silenced, "a network", "a filter's number")
     if not model.conv.weight[chosen].any():
         raise Fault(
             f"filter {chosen} of the network itself is 0. Run the cell that loads the network "
@@ -101,7 +112,7 @@ def knockout(
         "silenced": silenced, "changes": changes, "top_loci": top_loci, "top_track": top_track,
     }  # fmt: skip
     if changes is None:
-        return finished(answers, str)
+        return unfinished(answers)
     advice = ": a row per locus, its positions added up with .sum(-1)"
     changes = array("changes", changes, (len(x), len(TRACKS)), advice)
     named = []
@@ -115,16 +126,18 @@ def knockout(
         _require_top(np.array([TRACKS.index(top_track)]), changes.T, lambda i: TRACKS[i])
     _require_same_changes(changes, model, mutant, x, named)
 
-    def praise() -> str:
-        of_track = changes[:, TRACKS.index(top_track)]
-        first = max(named, key=lambda i: np.abs(changes[i]).sum())
-        return (
-            f"without filter {chosen}, {top_track} changes by {of_track.sum():+,.0f} reads in "
-            f"{len(changes)} loci, most of all tracks; locus {first} by "
-            f"{changes[first].sum():+,.0f} in all tracks."
-        )
-
-    return finished(answers, praise)
+    if open_part := unfinished(answers):
+        return open_part
+    of_track = float(changes[:, TRACKS.index(top_track)].sum())
+    first = max(named, key=lambda i: np.abs(changes[i]).sum())
+    of_locus = float(changes[first].sum())
+    return Verdict(
+        True,
+        f"without filter {chosen}, {top_track} changes most of all tracks, by {of_track:+,.0f} "
+        f"reads in {len(changes)} loci; locus {first} changes most of all loci, by "
+        f"{of_locus:+,.0f} reads in all tracks together.",
+        {"filter": chosen, f"reads, {top_track}": of_track, f"reads, locus {first}": of_locus},
+    )
 
 
 def _require_silenced(
@@ -133,8 +146,8 @@ def _require_silenced(
     before, after = model.state_dict(), own.state_dict()
     if any(not torch.equal(before[name], after[name]) for name in before):
         raise Fault(
-            "silenced changes the network that it is given, and all later sections need it; "
-            "change a copy.deepcopy and return that."
+            "silenced changes the network that it is given, which all later sections need; change "
+            "a copy.deepcopy instead, and return that."
         )
     if not isinstance(mutant, nn.Module):
         raise Fault(f"silenced returns {short(mutant)}; wanted a network.")
@@ -146,7 +159,7 @@ def _require_silenced(
         ("", lambda net: [net.conv.weight[chosen], net.conv.bias[chosen]]),
         ("the copy predicts the same as the network; nothing is silenced.", lambda net: []),
         (
-            "the weights of the filter are 0 but its bias is not: instead of nothing, it says "
+            "the weights of the filter are 0, but its bias is not: instead of nothing, it says "
             f"{level:.2g} at every position. Set the bias to 0 too.",
             lambda net: [net.conv.weight[chosen]],
         ),
@@ -161,9 +174,9 @@ def _require_silenced(
         return _predicted(version, x)
 
     matched(
-        _predicted(mutant, x),
+        _answered("the network that silenced returns", mutant, x),
         ((sentence, without(parts)) for sentence, parts in silences),
-        "the copy differs from the network in something else than the chosen filter; set "
+        "the copy differs from the network in more than the chosen filter; set "
         f"conv.weight[{chosen}] and conv.bias[{chosen}] to 0, and nothing else.",
         atol=1e-4,
     )
@@ -209,7 +222,7 @@ def _require_same_changes(
 # --- exercise 2 -------------------------------------------------------------------------------
 
 
-@check
+@check("3.2")
 def mean_squares(
     mse_terms: Callable[[SimpleNet, Tensor, Tensor], dict[str, Tensor]] | None,
     networks: Mapping[str, SimpleNet] | None,
@@ -230,13 +243,14 @@ def mean_squares(
     profile_r
         ``KL`` and ``MSE``: Pearson's r along each track of each locus, averaged.
     x
-        Loci to judge the networks by, one-hot ``(N, 4, L)``. They are all predicted again.
+        Loci to judge the networks by, one-hot ``(N, 4, L)``. They are all predicted again. They
+        should be validation loci, since the check says whether the training was long enough.
     measured
         Their tracks without margins, ``log10(1 + count)``, ``(N, 10, L - 650)``.
     """
     if mse_terms is None:
         return EMPTY
-    require_function("mse_terms", mse_terms, "model, prediction and target")
+    require_function("mse_terms", mse_terms, "model", "prediction", "target")
     with torch.random.fork_rng(devices=[]):  # the reader's random numbers stay as they are
         torch.manual_seed(0)
         model = SimpleNet(1, 1)
@@ -251,15 +265,26 @@ def mean_squares(
             require_keys(name, answers[name], ("KL", "MSE"))
     if networks is not None:
         networks_differ("networks", networks, "make a new SimpleNet() for each loss.")
-    if networks is None or profile_r is None:
-        return finished(answers, str)
-    tracks = {name: _predicted(networks[name], x)[..., _INSIDE] for name in ("KL", "MSE")}
+    if open_part := unfinished(answers):
+        return open_part
+    tracks = {
+        name: _answered(f"networks[{name!r}]", networks[name], x)[..., _INSIDE]
+        for name in ("KL", "MSE")
+    }
     _require_profile_r(profile_r, tracks, measured)
-    said = "; ".join(
-        f"{name} r = {float(profile_r[name]):.2f}, mean {track.mean() / _LN10:.4f}"
-        for name, track in tracks.items()
+    r = {name: float(profile_r[name]) for name in tracks}
+    means = {name: float(track.mean()) / _LN10 for name, track in tracks.items()}
+    flat = "has no r, since it predicts the same everywhere"
+    r_mse = flat if math.isnan(r["MSE"]) else f"reaches {r['MSE']:.2f}"
+    return Verdict(
+        True,
+        f"KL reaches r = {r['KL']:.2f}, and MSE {r_mse}. Their mean predictions are "
+        f"{means['KL']:.4f} and {means['MSE']:.4f}; measured is {measured.mean():.4f}. One short "
+        "training at one learning rate does not prove that MSE cannot learn: try other rates, or "
+        "more epochs.",
+        {f"r, {name}": value for name, value in r.items()}
+        | {f"mean, {name}": value for name, value in means.items()},
     )
-    return finished(answers, lambda: f"{said}; the mean measured is {measured.mean():.4f}.")
 
 
 def _require_terms(
@@ -308,7 +333,8 @@ def _require_profile_r(
         matched(r, ways, f"{said} on these {len(measured)} loci, margins left out.", atol=0.01)
     if not wanted["KL"] > 0.1:
         raise Fault(
-            f"KL has hardly learned (r = {wanted['KL']:.2f}); train for three epochs or more."
+            f"KL has hardly learned anything (r = {wanted['KL']:.2f}); train for three epochs or "
+            "more."
         )
 
 
@@ -319,7 +345,7 @@ _LOUD = 0.5  # reads per base from which on a sequence is not silent
 _FOLLOWS = range(25, 36)  # bases downstream of a TATA box
 
 
-@check
+@check("3.3")
 def tata(
     model: SimpleNet,
     silent: Tensor | None,
@@ -346,20 +372,21 @@ def tata(
     _require_silent(model, silent)
     answers = {"silent": silent, "with_tata": with_tata, "peaks": peaks}
     if with_tata is not None:
-        require_function("with_tata", with_tata, "a sequence and a distance")
+        require_function("with_tata", with_tata, "a sequence", "a distance")
         if with_tata(silent.clone(), -30) is None:
             answers["with_tata"] = None
         else:
             _require_boxes(with_tata, silent)
-    if answers["with_tata"] is None or peaks is None:
-        return finished(answers, str)
+    if open_part := unfinished(answers):
+        return open_part
     behind = _require_peaks(model, silent, peaks) - np.array(DISTANCES)
-    follows = int(np.isin(behind, _FOLLOWS).sum())
-    said = (
-        f"the peak is {np.median(behind):.0f} bases downstream of the box (median), and 25 to 35 "
-        f"in {follows} of {len(behind)} places."
+    median, follows = float(np.median(behind)), int(np.isin(behind, _FOLLOWS).sum())
+    return Verdict(
+        True,
+        f"the peak is {median:.0f} bases downstream of the box (median), and 25 to 35 in "
+        f"{follows} of {len(behind)} places.",
+        {"median distance": median, "places with 25 to 35": follows},
     )
-    return finished(answers, lambda: said)
 
 
 def _require_silent(model: SimpleNet, silent: object) -> None:
@@ -371,7 +398,7 @@ def _require_silent(model: SimpleNet, silent: object) -> None:
         place = int(reads.argmax()) - _NEAR
         raise Fault(
             f"silent is not silent: {highest:.2g} reads are predicted at {place:+d}, wanted below "
-            f"{_LOUD} within {_NEAR} bases of the middle. Draw many, and take the most silent one."
+            f"{_LOUD} within {_NEAR} bases of the middle. Draw many, and keep the quietest one."
         )
 
 

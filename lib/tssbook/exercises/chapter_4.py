@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -12,15 +12,16 @@ from tssbook.exercises.verdict import (
     EMPTY,
     Fault,
     Verdict,
+    answered,
     array,
     check,
-    finished,
     matched,
     networks_differ,
     number,
     predicted,
     require_keys,
     require_sequence,
+    unfinished,
     worst,
 )
 from tssbook.interpret.designs import Design
@@ -43,7 +44,7 @@ def _percent(share: float | Tensor | np.ndarray) -> float:
 # --- exercise 1 -------------------------------------------------------------------------------
 
 
-@check
+@check("4.1")
 def strand_softmax(
     logits: Tensor,
     reads: Tensor,
@@ -52,6 +53,10 @@ def strand_softmax(
     distance: Mapping[str, float] | None,
 ) -> Verdict:
     """Check Chapter 4, exercise 1: a softmax per strand does not say which strand fires.
+
+    The logits are those of a network that was trained with one softmax over both strands; here
+    they are only divided by other sums. How well a network does that was trained with two, the
+    check does not say.
 
     Parameters
     ----------
@@ -76,17 +81,20 @@ def strand_softmax(
     if distance is not None:
         _require_distance(distance, logits, reads)
 
-    def praise() -> str:
-        share = to_proba(logits)[:, 0].sum(-1)
-        return (
-            f"the mean distance to the reads is {float(distance['both']):.3f} with one softmax "
-            f"over both strands and {float(distance['each']):.3f} with one for each; the share of "
-            f"the + strand goes from {_percent(share.min())} to {_percent(share.max())} %, and a "
-            "softmax per strand cannot say that."
-        )
-
     answers = {"per_strand": per_strand, "plus_share": plus_share, "distance": distance}
-    return finished(answers, praise)
+    if open_part := unfinished(answers):
+        return open_part
+    share = to_proba(logits)[:, 0].sum(-1)
+    both, each = (float(distance[name]) for name in _PROFILES)
+    return Verdict(
+        True,
+        f"the mean distance to the reads is {both:.3f} with one softmax over both strands and "
+        f"{each:.3f} with one for each; the share of the + strand goes from "
+        f"{_percent(share.min())} to {_percent(share.max())} %, and a softmax per strand cannot "
+        "say that. (The network was trained with one softmax: trained with two, its distance could "
+        "be another.)",
+        {f"distance, {name}": float(distance[name]) for name in _PROFILES},
+    )
 
 
 def _require_per_strand(given: object, logits: Tensor) -> None:
@@ -141,9 +149,18 @@ def _require_distance(given: object, logits: Tensor, reads: Tensor) -> None:
 # --- exercise 2 -------------------------------------------------------------------------------
 
 
-@check
-def equal_strands(model: ProCapNet, x: Tensor, designed: Tensor | None) -> Verdict:
+@check("4.2")
+def equal_strands(
+    model: ProCapNet,
+    x: Tensor,
+    designed: Tensor | None,
+    audit: Mapping[str, float] | None = None,
+    rates: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Verdict:
     """Check Chapter 4, exercise 2: a promoter that fires on both strands equally.
+
+    A network is no judge of what was designed with it, so the design is audited by the truth. The
+    audit has to be right; the truth need not agree.
 
     Parameters
     ----------
@@ -154,6 +171,11 @@ def equal_strands(model: ProCapNet, x: Tensor, designed: Tensor | None) -> Verdi
     designed
         The same with at most 10 other bases: 45 to 55 % of the probability are on each strand,
         and the predicted counts are at least half of what they were.
+    audit
+        ``plus_share``: the true share of the + strand in the design; ``reads_left``: its true
+        reads, divided by those of ``x``. Both of the L - 2 trim bases that the network predicts.
+    rates
+        The truth, :func:`tssbook.simulator.procap_rates`. None asks for no audit.
     """
     if designed is None:
         return EMPTY
@@ -175,17 +197,70 @@ def equal_strands(model: ProCapNet, x: Tensor, designed: Tensor | None) -> Verdi
             f"the strands are equal, but the predicted counts fall from {was:,.1f} to {now:,.1f}; "
             "wanted at least half: try another seed."
         )
-    return Verdict(
-        True,
+    said = (
         f"with {n} edit{'s' if n > 1 else ''} {shares} (before: {before:.1f} and "
-        f"{100 - before:.1f} %); the predicted counts go from {was:,.1f} to {now:,.1f}.",
+        f"{100 - before:.1f} %); the predicted counts go from {was:,.1f} to {now:,.1f}."
     )
+    told = {"edits": n, "percent on +": plus, "counts before": was, "counts after": now}
+    if rates is None:
+        return Verdict(True, said, told)
+    if open_part := unfinished({"designed": designed, "audit": audit}):
+        return open_part
+    true = _audited(audit, x, designed, rates, model.trim)
+    share, left = _percent(true["plus_share"]), _percent(true["reads_left"])
+    agrees = 45 <= share <= 55 and left >= 50
+    judged = "the truth agrees" if agrees else "the network misjudged its own design"
+    truth = f"In truth {share} % are on the + strand, and {left} % of the reads are left; {judged}."
+    return Verdict(True, f"{said} {truth}", told | true)
+
+
+def _audited(
+    given: object,
+    x: Tensor,
+    designed: Tensor,
+    rates: Callable[[np.ndarray], np.ndarray],
+    trim: int,
+) -> dict[str, float]:
+    """Compare an audit with the truth, and return the truth."""
+    require_keys("audit", given, ("plus_share", "reads_left"))
+    codes = torch.cat([x, designed.to(x)]).argmax(1).to(torch.uint8).numpy()
+    whole = np.asarray(rates(codes), dtype=float)  # (2, 2, L): before and after
+    inside = whole[..., trim : whole.shape[-1] - trim]
+    totals, margins = inside.sum(-1), whole.sum(-1)
+    right = {
+        "plus_share": float(totals[1, 0] / totals[1].sum()),
+        "reads_left": float(totals[1].sum() / totals[0].sum()),
+    }
+    ways = {
+        "plus_share": [
+            ("", right["plus_share"]),
+            ("yours is the share of the - strand.", 1 - right["plus_share"]),
+            ("yours is the share before the design.", totals[0, 0] / totals[0].sum()),
+            (f"leave out the {trim} bases at each end.", margins[1, 0] / margins[1].sum()),
+        ],
+        "reads_left": [
+            ("", right["reads_left"]),
+            ("yours is before divided by after.", 1 / right["reads_left"]),
+            ("yours is the number of reads; divide by that of x.", totals[1].sum()),
+            (f"leave out the {trim} bases at each end.", margins[1].sum() / margins[0].sum()),
+        ],
+    }
+    for name, value in right.items():
+        found = number(f"audit[{name!r}]", given[name])
+        said = f"audit[{name!r}] is {found:.3f}, and the truth gives {value:.3f}"
+        if np.isclose(found, 100 * value, rtol=0.01):
+            raise Fault(f"{said}: wanted a share, not percent.")
+        named = [(sentence and f"{said}: {sentence}", way) for sentence, way in ways[name]]
+        matched(
+            found, named, f"{said}: add up rates(codes) over the bases in the middle.", atol=5e-3
+        )
+    return right
 
 
 # --- exercise 3 -------------------------------------------------------------------------------
 
 
-@check
+@check("4.3")
 def mask_training(
     networks: Mapping[str, ProCapNet] | None,
     share: Mapping[str, float] | None,
@@ -203,7 +278,8 @@ def mask_training(
         ``truth`` and the same two: the share of all initiation, of both strands, that falls on
         masked bases, averaged over the windows; of the rates and of `to_proba` of each network.
     x
-        Windows with masked bases, one-hot ``(N, 4, L_in)``. They are all predicted again.
+        Windows with masked bases, one-hot ``(N, 4, L_in)``. They are all predicted again. They
+        should be validation windows, since the check says whether the training was long enough.
     mappable
         False at masked bases, ``(N, L_out)`` bool.
     rates
@@ -227,14 +303,15 @@ def mask_training(
         require_keys("share", share, ("truth", *_NETWORKS))
         _require_share(share, networks, x, masked, rates)
 
-    def praise() -> str:
-        truth, seen, unseen = (_percent(share[name]) for name in ("truth", *_NETWORKS))
-        return (
-            f"{truth} % of the initiation is on masked bases; the network trained with the mask "
-            f"says {seen} %, and the one without {unseen} %: it takes lost reads for silence."
-        )
-
-    return finished({"networks": networks, "share": share}, praise)
+    if open_part := unfinished({"networks": networks, "share": share}):
+        return open_part
+    truth, seen, unseen = (_percent(share[name]) for name in ("truth", *_NETWORKS))
+    return Verdict(
+        True,
+        f"{truth} % of the initiation is on masked bases; the network trained with the mask "
+        f"says {seen} %, and the one without {unseen} %: it takes lost reads for silence.",
+        {f"percent, {name}": _percent(share[name]) for name in ("truth", *_NETWORKS)},
+    )
 
 
 def _require_share(
@@ -247,7 +324,7 @@ def _require_share(
     """Compare the shares with those of the rates and, if they are there, of the networks."""
     profiles = {"truth": rates}
     for name, net in (networks or {}).items():
-        profiles[name] = to_proba(predicted(net, x)[0].double())
+        profiles[name] = to_proba(answered(f"networks[{name!r}]", net, x)[0].double())
     hidden = masked[:, None]  # (N, 1, L)
     shares = {name: (p * hidden).sum((1, 2)) / p.sum((1, 2)) for name, p in profiles.items()}
     wanted = {name: share.nanmean() for name, share in shares.items()}

@@ -3,6 +3,8 @@
 A check returns a :class:`Verdict`; shown in a notebook it is one sentence. An answer of None
 counts as not attempted, so that the notebooks run before anybody has solved them. An answer of
 the wrong type or shape gets a sentence too; only errors inside the answer's own code are raised.
+What decides is validation data, or data of which nothing was chosen: where a check tells a test
+error, it does so once, when all else is right.
 
 Inside a check a mistake is raised as a :class:`Fault` and returned as a verdict by :func:`check`.
 """
@@ -11,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
+from inspect import signature
+from types import MappingProxyType
 from typing import Any, NamedTuple, ParamSpec
 
 import numpy as np
@@ -23,9 +27,9 @@ __all__ = [
     "EMPTY",
     "Fault",
     "Verdict",
+    "answered",
     "array",
     "check",
-    "finished",
     "matched",
     "networks_differ",
     "number",
@@ -37,6 +41,7 @@ __all__ = [
     "require_largest",
     "require_sequence",
     "short",
+    "unfinished",
     "worst",
 ]
 
@@ -52,15 +57,23 @@ class Verdict(NamedTuple):
         None while a part of the answer is missing.
     message : str
         One sentence for the reader; empty where nothing was attempted.
+    numbers : mapping of str to float
+        The numbers of the message by name, where the answer is right.
+    exercise : str
+        Chapter and exercise, such as ``1.2``.
     """
 
     passed: bool | None
     message: str
+    numbers: Mapping[str, float] = MappingProxyType({})
+    exercise: str = ""
 
     def __repr__(self) -> str:
         """Return the mark and the message, which is what a notebook shows."""
         if not self.message:
             return "Not attempted yet."
+        if self.passed is None:
+            return self.message[0].upper() + self.message[1:]
         return f"{'Passed' if self.passed else 'Not yet'}: {self.message}"
 
 
@@ -71,27 +84,29 @@ class Fault(Exception):
     """A mistake in an answer, in one sentence."""
 
 
-def check(function: Callable[_P, Verdict]) -> Callable[_P, Verdict]:
-    """Make a function that raises a :class:`Fault` return it as a verdict."""
+def check(exercise: str) -> Callable[[Callable[_P, Verdict]], Callable[_P, Verdict]]:
+    """Make a function the check of an exercise: it returns a :class:`Fault` as a verdict."""
 
-    @wraps(function)
-    def checked(*args: _P.args, **kwargs: _P.kwargs) -> Verdict:
-        try:
-            return function(*args, **kwargs)
-        except Fault as fault:
-            return Verdict(False, str(fault))
+    def decorated(function: Callable[_P, Verdict]) -> Callable[_P, Verdict]:
+        @wraps(function)
+        def checked(*args: _P.args, **kwargs: _P.kwargs) -> Verdict:
+            try:
+                verdict = function(*args, **kwargs)
+            except Fault as fault:
+                verdict = Verdict(False, str(fault))
+            return verdict._replace(exercise=exercise)
 
-    return checked
+        return checked
+
+    return decorated
 
 
-def finished(answers: Mapping[str, object], praise: Callable[[], str]) -> Verdict:
-    """Pass where no answer is missing; else say what is still to come."""
+def unfinished(answers: Mapping[str, object]) -> Verdict | None:
+    """Return the verdict that names what is still missing, or None where nothing is."""
     missing = [name for name, answer in answers.items() if answer is None]
     if len(missing) == len(answers):
         return EMPTY
-    if missing:
-        return Verdict(None, f"right so far; still to come: {', '.join(missing)}.")
-    return Verdict(True, praise())
+    return Verdict(None, f"right so far; still to come: {', '.join(missing)}.") if missing else None
 
 
 def matched(
@@ -136,12 +151,24 @@ def predicted(model: nn.Module, x: Tensor, batch_size: int = 32) -> Any:
     return predict(model, x.detach().clone(), batch_size=batch_size)
 
 
+def answered(name: str, model: nn.Module, x: Tensor, batch_size: int = 32) -> Any:
+    """Ask a model that is a part of the answer; refuse it where it fails."""
+    try:
+        return predicted(model, x, batch_size)
+    except (RuntimeError, TypeError, ValueError) as error:
+        first_line = str(error).partition("\n")[0]
+        raise Fault(f"{name} fails on an input of {tuple(x.shape)}: {first_line}") from error
+
+
 # --- the form of answers ----------------------------------------------------------------------
 
 
 def short(given: object) -> str:
-    """Name an answer: text and numbers as they are, everything else by its type."""
-    return repr(given) if isinstance(given, str | float) else f"a {type(given).__name__}"
+    """Name an answer: text, numbers and None as they are, everything else by its type."""
+    if given is None or isinstance(given, str | float):
+        return repr(given)
+    name = type(given).__name__
+    return f"{'an' if name[0] in 'aeioAEIO' or name == 'ndarray' else 'a'} {name}"
 
 
 def numbers(given: object) -> np.ndarray | None:
@@ -212,10 +239,19 @@ def worst(name: str, found: np.ndarray, wanted: np.ndarray | Tensor) -> str:
     return f"{name}[{', '.join(map(str, i))}] is {found[i]:.4g}, and should be {wanted[i]:.4g}"
 
 
-def require_function(name: str, given: object, of: str) -> None:
-    """Refuse what cannot be called, and a network, which can."""
+def require_function(name: str, given: object, *of: str) -> None:
+    """Refuse what cannot be called with so many arguments, and a network, which can."""
+    wanted = f"wanted a function of {' and '.join(', '.join(of).rsplit(', ', 1))}."
     if not callable(given) or isinstance(given, nn.Module):
-        raise Fault(f"{name} is {short(given)}; wanted a function of {of}.")
+        raise Fault(f"{name} is {short(given)}; {wanted}")
+    try:
+        takes = signature(given)
+    except (TypeError, ValueError):  # some that are written in C do not say what they take
+        return
+    try:
+        takes.bind(*of)
+    except TypeError as error:
+        raise Fault(f"{name} is called as {name}{takes}; {wanted}") from error
 
 
 def require_keys(name: str, given: object, keys: Sequence[str]) -> None:
