@@ -7,6 +7,7 @@ that trains is run on a few genes. What is on real DNA is a page of its own: see
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -55,8 +56,8 @@ def test_relatives_inflate_the_random_split_and_their_noise_is_remembered(chapte
     known = chapter["true_value"][rows]
     error, noise = prediction - known, measured - known
     part = chapter["groups"]["with a relative"]
-    low, _ = chapter["interval"](
-        lambda i: metrics.pearson_r(error[part][i], noise[part][i]), chapter["kinship"][rows[part]]
+    _, low, _ = chapter["interval"](
+        metrics.pearson_r, error[part], noise[part], chapter["kinship"][rows[part]]
     )
     assert low > 0.2
     assert abs(r(error[~part], noise[~part])) < 0.1
@@ -66,10 +67,30 @@ def test_relatives_inflate_the_random_split_and_their_noise_is_remembered(chapte
 
 def test_interval_draws_whole_groups(chapter):
     """Two groups of 0 and 0, 1 and 1: the mean of a draw is 0, 1/2 or 1, never 1/4."""
-    values = torch.tensor([0.0, 0.0, 1.0, 1.0])
-    drawn = []
-    chapter["interval"](lambda i: drawn.append(values[i].mean().item()) or 0.0, [5, 5, 7, 7])
+    values, drawn = torch.tensor([0.0, 0.0, 1.0, 1.0]), []
+
+    def mean(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        drawn.append(prediction.mean().item())
+        return prediction.mean()
+
+    assert chapter["interval"](mean, values, values, [5, 5, 7, 7]) == (0.5, 0.0, 1.0)
     assert set(drawn) == {0.0, 0.5, 1.0}
+    assert chapter["with_interval"](mean, values, values, [5, 5, 7, 7]) == "0.50 [0.00, 1.00]"
+
+
+def test_shipped_table_of_scores_is_what_the_chapter_computes(chapter):
+    stored = pd.read_csv(chapter["TABLES"] / "02-scores.csv")
+    pd.testing.assert_frame_equal(stored, chapter["scores"], check_dtype=False, atol=1e-3)
+
+
+def test_receptive_field_of_the_network(chapter):
+    """By gradients: which bases a place in the middle of the third layer depends on."""
+    torch.manual_seed(0)
+    net, x = chapter["PromoterNet"]().eval(), torch.rand(1, 4, 2000, requires_grad=True)
+    net.pool = torch.nn.AvgPool1d(4)  # every base counts, not only that of the largest value
+    net.conv3(net.pool(net.bn2(net.conv2(net.pool(net.bn1(net.conv1(x)))))))[0, 0, 60].backward()
+    seen = x.grad[0].abs().sum(0).nonzero()
+    assert seen.max() - seen.min() + 1 == chapter["seen"] == 78
 
 
 def test_model_weighs_the_motifs_of_one_promoter_badly(chapter):

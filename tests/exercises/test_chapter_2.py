@@ -18,12 +18,26 @@ from tssbook.sequence import one_hot, reverse_complement
 
 # Rows 0 to 299; the test rows are in the middle, so that places in them are no test rows.
 SPLIT = Split(np.r_[0:100, 200:270], np.arange(270, 300), np.arange(100, 200))
-GAINS = {"copied": (0.8, 0.95), "others": (0.81, 0.805)}
+MEASURED = torch.from_numpy(np.random.default_rng(0).normal(0, 1, 100))
+BEFORE = MEASURED + 0.7 * torch.from_numpy(np.random.default_rng(1).normal(0, 1, 100))
 
 
 def leaky(split, seed):
     copied = np.random.default_rng(seed).choice(split.test, 10, replace=False)
     return np.concatenate([split.train, copied])
+
+
+COPIED = torch.from_numpy(np.isin(SPLIT.test, leaky(SPLIT, 17)))
+# By heart on the leaked genes; on the others as it was.
+AFTER = torch.where(COPIED, MEASURED, BEFORE)
+
+
+def r_of(prediction, part):
+    return float(pearson_r(prediction[part], MEASURED[part]))
+
+
+def check_leak(leaky=leaky, before=BEFORE, after=AFTER, split=SPLIT):
+    return leak(leaky, before, after, split, MEASURED[: len(split.test)].float())
 
 
 def adding(extra):
@@ -34,33 +48,42 @@ def adding(extra):
 
 
 @pytest.mark.parametrize("answer", [None, lambda split, seed: None])
-@pytest.mark.parametrize("gains", [None, GAINS])
-def test_leak_not_attempted(answer, gains):
-    assert repr(leak(answer, gains, SPLIT)) == "Not attempted yet."
+@pytest.mark.parametrize("after", [None, AFTER])
+def test_leak_not_attempted(answer, after):
+    assert repr(check_leak(answer, after=after)) == "Not attempted yet."
 
 
-def test_leak_half_done():
-    shown = "Not yet: right so far; still to come: inflation."
-    assert repr(leak(leaky, None, SPLIT)) == shown
+@pytest.mark.parametrize(
+    ("answers", "missing"),
+    [
+        ({"before": None, "after": None}, "before, after"),
+        ({"after": None}, "after"),
+        ({"before": None}, "before"),
+    ],
+)
+def test_leak_half_done(answers, missing):
+    assert repr(check_leak(**answers)) == f"Not yet: right so far; still to come: {missing}."
 
 
 @pytest.mark.parametrize("kind", [list, torch.from_numpy, np.random.default_rng(0).permutation])
 def test_leak_solution(kind):
-    verdict = leak(lambda *given: kind(leaky(*given)), GAINS, SPLIT)
-    # 0.95 - 0.80 and 0.805 - 0.81
+    verdict = check_leak(lambda *given: kind(leaky(*given)), before=BEFORE.numpy())
+    # On the leaked genes r rises to 1, on the others nothing has changed.
     assert repr(verdict) == (
-        "Passed: r changes by +0.150 on the copied genes and by -0.005 on the others: the "
-        "difference was learned by heart."
+        f"Passed: r changes by {1 - r_of(BEFORE, COPIED):+.3f} on the leaked genes and by +0.000 "
+        "on the others: the difference is memory."
     )
 
 
-def test_leak_takes_tensors_and_either_rounding_of_a_tenth():
-    gains = {name: tuple(map(torch.tensor, pair)) for name, pair in GAINS.items()}
+def test_leak_takes_either_rounding_of_a_tenth():
     split = SPLIT._replace(test=SPLIT.test[:95])
     for n in (9, 10):
-        assert leak(adding(lambda s, r, n=n: r.choice(s.test, n, replace=False)), gains, split)
+        some = adding(lambda s, r, n=n: r.choice(s.test, n, replace=False))
+        chosen = torch.from_numpy(np.isin(split.test, some(split, 17)))
+        after = torch.where(chosen, MEASURED[:95], BEFORE[:95])
+        assert check_leak(some, BEFORE[:95], after, split).passed
     eleven = adding(lambda s, r: r.choice(s.test, 11, replace=False))
-    assert leak(eleven, gains, split).passed is False
+    assert check_leak(eleven, BEFORE[:95], AFTER[:95], split).passed is False
 
 
 @pytest.mark.parametrize(
@@ -83,12 +106,12 @@ def test_leak_takes_tensors_and_either_rounding_of_a_tenth():
         (adding(lambda s, r: r.choice(s.test, 17, replace=False)),
          "17 of 100 test genes were added; wanted a tenth."),
         (adding(lambda s, r: np.random.default_rng().choice(s.test, 10, replace=False)),
-         "wanted the same genes for the same seed, and others for another"),
-        (adding(lambda s, r: s.test[:10]), "and others for another: draw them with np.random"),
+         "the same seed should give the same genes, and another seed other genes"),
+        (adding(lambda s, r: s.test[:10]), "other genes: draw them with np.random.defa"),
     ],
 )  # fmt: skip
 def test_leaky_mistakes(wrong, message):
-    verdict = leak(wrong, GAINS, SPLIT)
+    verdict = check_leak(wrong)
     assert verdict.passed is False
     assert message in verdict.message
 
@@ -98,30 +121,40 @@ def test_errors_of_the_answer_itself_are_raised():
         raise KeyError("my own mistake")
 
     with pytest.raises(KeyError, match="my own mistake"):
-        leak(broken, None, SPLIT)
+        check_leak(broken)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("answers", "message"),
     [
-        (0.1, "inflation is 0.1; wanted a dict with the keys 'copied', 'others'."),
-        ({"copied": (0.8, 0.9)}, "the keys of inflation are 'copied'; wanted 'copied', 'others'."),
-        (GAINS | {"copied": 0.15}, "inflation['copied'] is (); wanted (2,): r before and r after."),
-        (GAINS | {"others": None}, "inflation['others'] is a NoneType; wanted (2,)"),
-        (GAINS | {"others": (81, 80)}, "r lies between -1 and 1, but 'others' is 81 and 80."),
-        (GAINS | {"others": (0.8, np.nan)}, "r lies between -1 and 1, but 'others' is 0.8 and nan"),
-        ({"copied": (0.9, 0.9), "others": (0.8, 0.8)}, "r is the same before and after. Training"),
-        (GAINS | {"copied": (0.2, 0.95)}, "r before is 0.20 on the copied genes and 0.81 on"),
-        (GAINS | {"copied": (0.95, 0.8)}, "the copied genes gain -0.150 and the others -0.005;"),
-        (dict(zip(GAINS, reversed(GAINS.values()), strict=True)),
-         "the copied genes gain -0.005 and the others +0.150; wanted a rise on the copied ones"),
-        (GAINS | {"copied": (0.8, 0.81)}, "the copied genes gain +0.010 and the others -0.005;"),
+        ({"before": 0.8}, "before is (); wanted (100,): one for each test gene."),
+        ({"after": "much"}, "after is 'much'; wanted (100,): one for each test gene."),
+        ({"after": AFTER[COPIED]}, "after is (10,); wanted (100,): one for each test gene."),
+        ({"after": AFTER * np.nan}, "after has no r: it is not finite, or the same for all"),
+        ({"before": torch.ones(100)}, "before has no r: it is not finite, or the same for all"),
+        ({"after": BEFORE}, "before and after are the same. Training changes the model itself"),
+        (
+            {"before": torch.where(COPIED, -MEASURED, BEFORE)},
+            "before the leak r is -1.00 on",
+        ),
+        ({"before": AFTER, "after": BEFORE}, "the leaked genes gain -"),
+        (
+            {"after": torch.where(COPIED, BEFORE, MEASURED)},
+            "the leaked genes gain +0.000 and",
+        ),
     ],
-)  # fmt: skip
-def test_inflation_mistakes(wrong, message):
-    verdict = leak(leaky, wrong, SPLIT)
+)
+def test_predictions_before_and_after(answers, message):
+    verdict = check_leak(**answers)
     assert verdict.passed is False
     assert message in verdict.message
+
+
+def test_other_genes_than_the_leaked_ones_were_learned():
+    """The copy was trained with another seed: it knows other genes by heart."""
+    other = torch.from_numpy(np.isin(SPLIT.test, leaky(SPLIT, 18)))
+    verdict = check_leak(after=torch.where(other, MEASURED, BEFORE))
+    assert "wanted a rise on the leaked ones, leaky(split, 17)" in verdict.message
 
 
 # --- exercise 2 -----------------------------------------------------------------------------

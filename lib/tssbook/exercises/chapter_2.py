@@ -24,7 +24,6 @@ from tssbook.exercises.verdict import (
     places,
     predicted,
     require_function,
-    require_keys,
     require_largest,
     require_sequence,
     short,
@@ -34,6 +33,7 @@ from tssbook.sequence import ALPHABET, reverse_complement
 
 __all__ = ["deletion", "leak", "shuffle"]
 
+_SEED = 17  # draws the leaked genes of the check
 _FEWEST = 100  # rows from which an r is worth looking at
 _RECOMPUTED = 200  # rows whose predictions are computed again: one to three seconds
 _IMPORTANT = 100  # a motif that matters holds one of so many positions
@@ -45,8 +45,10 @@ _IMPORTANT = 100  # a motif that matters holds one of so many positions
 @check
 def leak(
     leaky: Callable[[Any, int], Sequence[int]] | None,
-    inflation: Mapping[str, Sequence[float]] | None,
+    before: Sequence[float] | Tensor | None,
+    after: Sequence[float] | Tensor | None,
     split: Split,
+    y_test: Tensor,
 ) -> Verdict:
     """Check Chapter 2, exercise 1: a tenth of the test genes leaks into training.
 
@@ -55,31 +57,42 @@ def leak(
     leaky
         A function of a split and a seed; it returns row numbers: all training rows of the
         split, and a tenth of its test rows, drawn with the seed.
-    inflation
-        ``copied`` and ``others`` (test genes), each r before and r after training on them. Nothing
-        is trained again: only what cannot be is refused.
+    before, after
+        Predictions for all test genes, ``(N,)``, by the model and by its copy that went on
+        training with ``leaky(split, 17)``. Nothing is trained again.
     split
         Rows for training, validation and test.
+    y_test
+        Measured expression of the test genes, ``(N,)``.
     """
     if leaky is None:
         return EMPTY
     require_function("leaky", leaky, "a split and a seed")
-    given = leaky(split, 17)
+    given = leaky(split, _SEED)
     if given is None:
         return EMPTY
     _require_rows(given, np.asarray(split.train), np.asarray(split.test))
-    again, other = (set(numbers(leaky(split, seed))) for seed in (17, 18))
+    again, other = (set(numbers(leaky(split, seed))) for seed in (_SEED, _SEED + 1))
     if set(numbers(given)) != again or again == other:
         raise Fault(
-            "wanted the same genes for the same seed, and others for another: draw them with "
-            "np.random.default_rng(seed).choice."
+            "the same seed should give the same genes, and another seed other genes: draw them "
+            "with np.random.default_rng(seed).choice."
         )
-    gain = {} if inflation is None else _gains(inflation, len(split.test))
+    said = {
+        name: torch.from_numpy(array(name, p, (len(split.test),), ": one for each test gene"))
+        for name, p in (("before", before), ("after", after))
+        if p is not None
+    }
+    for name, prediction in said.items():
+        if not prediction.isfinite().all() or prediction.std() == 0:
+            raise Fault(f"{name} has no r: it is not finite, or the same for all test genes.")
+    copied = torch.from_numpy(np.isin(split.test, numbers(given)))
+    gain = _gains(said, y_test.double(), copied) if len(said) == 2 else {}
     return finished(
-        {"leaky": leaky, "inflation": inflation},
+        {"leaky": leaky, "before": before, "after": after},
         lambda: (
-            f"r changes by {gain['copied']:+.3f} on the copied genes and by {gain['others']:+.3f} "
-            "on the others: the difference was learned by heart."
+            f"r changes by {gain['copied']:+.3f} on the leaked genes and by {gain['others']:+.3f} "
+            "on the others: the difference is memory."
         ),
     )
 
@@ -92,8 +105,8 @@ def _require_rows(given: object, train: np.ndarray, test: np.ndarray) -> None:
     lost, copied, other = set(train) - set(rows), set(extra) & set(test), set(extra) - set(test)
     if lost:
         raise Fault(
-            f"{len(lost):,} of {len(train):,} training rows are missing; wanted all of them, and "
-            "the copies behind them (np.concatenate)."
+            f"{len(lost):,} of {len(train):,} training rows are missing; wanted all of them, "
+            "followed by the leaked ones (np.concatenate)."
         )
     if other and max(extra) < len(test):
         raise Fault("the added numbers are places in split.test, not rows: split.test[places].")
@@ -105,34 +118,32 @@ def _require_rows(given: object, train: np.ndarray, test: np.ndarray) -> None:
         raise Fault(f"{len(copied):,} of {len(test):,} test genes were added; wanted a tenth.")
 
 
-def _gains(inflation: object, n_test: int) -> dict[str, float]:
+def _gains(said: Mapping[str, Tensor], y: Tensor, copied: Tensor) -> dict[str, float]:
     """Return by how much r rises on either part of the test genes; refuse what cannot be."""
-    require_keys("inflation", inflation, ("copied", "others"))
-    pairs = {
-        name: array(f"inflation[{name!r}]", given, (2,), ": r before and r after")
-        for name, given in inflation.items()
+    if torch.equal(said["before"], said["after"]):
+        raise Fault(
+            "before and after are the same. Training changes the model itself: predict before "
+            "you train, or train a copy.deepcopy."
+        )
+    parts = {"copied": copied, "others": ~copied}
+    r = {
+        name: [float(pearson_r(said[when][part], y[part])) for when in ("before", "after")]
+        for name, part in parts.items()
     }
-    for name, (before, after) in pairs.items():
-        if not (abs(before) <= 1 and abs(after) <= 1):
-            raise Fault(f"r lies between -1 and 1, but {name!r} is {before:.3g} and {after:.3g}.")
-    first, second = pairs["copied"][0], pairs["others"][0]
+    first, second = r["copied"][0], r["others"][0]
     # Both are random samples of the test genes: four standard errors of the smaller one.
-    if abs(first - second) > 0.02 + 4 * (1 - second**2) / (n_test / 10) ** 0.5:
+    if abs(first - second) > 0.02 + 4 * (1 - second**2) / int(copied.sum()) ** 0.5:
         raise Fault(
-            f"r before is {first:.2f} on the copied genes and {second:.2f} on the others; wanted "
-            "about the same, since the copied ones were drawn at random."
+            f"before the leak r is {first:.2f} on the leaked genes and {second:.2f} on the others. "
+            "They were drawn at random, so wanted about the same: before is by the model that has "
+            "not seen them."
         )
-    gain = {name: float(after - before) for name, (before, after) in pairs.items()}
-    copied, others = gain["copied"], gain["others"]
-    if copied == others == 0:
+    gain = {name: after - before for name, (before, after) in r.items()}
+    if gain["copied"] < max(gain["others"], 0.02):
         raise Fault(
-            "r is the same before and after. Training changes the model itself: compute r before "
-            "it, or train a copy.deepcopy."
-        )
-    if copied < max(others, 0.02):
-        raise Fault(
-            f"the copied genes gain {copied:+.3f} and the others {others:+.3f}; wanted a rise on "
-            "the copied ones: give (r before, r after), and train for a few more epochs."
+            f"the leaked genes gain {gain['copied']:+.3f} and the others {gain['others']:+.3f}; "
+            f"wanted a rise on the leaked ones, leaky(split, {_SEED}): train on them, for a few "
+            "more epochs."
         )
     return gain
 
