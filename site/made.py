@@ -25,6 +25,7 @@ QUESTIONS = {
     "chapters/01-toy-cnn.ipynb": "What does a convolution see in DNA that a linear model misses?",
     "chapters/02-promoter-expression.ipynb": "How much of a gene's expression can be read from the"
     " DNA in front of it?",
+    "chapters/02-real.ipynb": "How much of it in all of yeast, and how can a good number fool us?",
     "chapters/03-puffin.ipynb": "Which motifs start transcription, and at what distance?",
     "chapters/04-procapnet.ipynb": "At which base does transcription start, and which letters"
     " decide?",
@@ -82,7 +83,7 @@ def needs(root: Path) -> str:
         named = book["metadata"].get("tssbook", {}).get("files", [])
         bytes_of = sum(registry[name].get("bytes", 0) for name in named)
         prose = "\n".join(cell["source"] for cell in notebook(root / page))
-        title = re.search(r"^# (Chapter \d+|.+)", prose, flags=re.MULTILINE)[1]
+        title = re.search(r"^# (Chapter \d+(?=:)|.+)", prose, flags=re.MULTILINE)[1]
         number = f"{len(named)} file{'s' * (len(named) != 1)}"
         shown = f"{number}, {size({'bytes': bytes_of})}" if named else "none"
         rows.append(f"| [{title}]({page}) | {' | '.join(times(notebook(root / page)))} | {shown} |")
@@ -114,7 +115,7 @@ def sections(root: Path, book: dict) -> list[tuple[str, str, str]]:
     for page in (p for p in book["chapters"] if isinstance(p, str) and p.endswith(".ipynb")):
         prose = [c["source"] for c in notebook(root / page) if c["cell_type"] == "markdown"]
         text = "\n\n".join(prose)
-        chapter = re.search(r"^# (Chapter \d+)?:?\s*(.*)$", text, flags=re.MULTILINE)
+        chapter = re.search(r"^# (Chapter \d+(?=:))?:?\s*(.*)$", text, flags=re.MULTILINE)
         html = Path(page).with_suffix(".html").as_posix()
         for part in re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]:
             heading, _, body = part.partition("\n")

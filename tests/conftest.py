@@ -29,6 +29,7 @@ LONGEST_FIRST = (
     "tests/chapters/test_chapter_4.py",
     "tests/chapters/test_chapter_3.py",
     "tests/chapters/test_chapter_2.py",
+    "tests/chapters/test_real_2.py",
     "tests/chapters/test_grammar.py",
     "tests/chapters/test_chapter_1.py",
     "tests/chapters/test_solutions_2.py",

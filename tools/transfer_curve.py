@@ -1,4 +1,4 @@
-"""Compute the table of Chapter 2, section 9: learning from few genes in four ways.
+"""Compute a table of Chapter 2 on real DNA, section 1: learning from few genes in four ways.
 
 ``python tools/transfer_curve.py`` runs the chapter's cells up to the function
 ``learn_from_few``, calls it for each way, number of genes and seed, and writes
@@ -22,12 +22,12 @@ sys.path.insert(0, str(ROOT))
 from tools.ship_checkpoints import run_cells  # noqa: E402
 from tssbook.files import write_whole  # noqa: E402
 
-CHAPTER = ROOT / "chapters" / "02-promoter-expression.ipynb"
+CHAPTER = ROOT / "chapters" / "02-real.ipynb"
 TABLE = ROOT / "lib" / "tssbook" / "shipped" / "transfer_curve.csv"
 SEEDS = (0, 1, 2)
 WAYS = ("from scratch", "frozen trunk", "fine-tuned", "fine-tuned gently")
 HEAD = """\
-# r on the simulated test chromosomes after learning from few genes (Chapter 2, section 9).
+# r on simulated test chromosomes after learning from few genes (Chapter 2 on real DNA, section 1).
 # Made by tools/transfer_curve.py with the chapter's own function, on one CPU thread.
 how,genes,seed,r
 """

@@ -39,9 +39,13 @@ BRANCHES = {
     ),
     ("02", "TRAIN"): (
         "files load-promoters noise splits ridge baselines trained curves intervals scores leak "
-        "strands trunk yeast-data yeast-folds yeast-networks ecoli-data ecoli-predictions"
+        "strands"
     ),
-    ("02", "LARGE"): "files load-promoters noise splits large",
+    ("02-real", "TRAIN"): (
+        "simulated ridge trained trunk yeast-data yeast-folds yeast-networks ecoli-data "
+        "ecoli-predictions"
+    ),
+    ("02-real", "LARGE"): "simulated large",
     ("03", "LOGARITHMS"): "recipe",  # with BUILD_DATASET
     ("03", "BUILD_DATASET"): (
         "files own-data roughness recipe terms start trained joined curves"
@@ -68,8 +72,13 @@ def elsewhere(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> I
         yield tmp_path
 
 
+def name_of(path: Path) -> str:
+    """01 of a chapter, 02-real of a chapter's page on real DNA."""
+    return path.stem if path.stem.endswith("-real") else path.stem[:2]
+
+
 def notebook(chapter: str) -> Path:
-    (path,) = (ROOT / "chapters").glob(f"{chapter}-*.ipynb")
+    (path,) = (p for p in (ROOT / "chapters").glob("*.ipynb") if name_of(p) == chapter)
     return path
 
 
@@ -121,7 +130,7 @@ def test_every_flag_has_its_test_and_every_cell_that_names_it_is_run():
         cells = [cell for cell in read(path).cells if cell.cell_type == "code"]
         (flags,) = [cell.source for cell in cells if "parameters" in tags(cell)]
         for flag in re.findall(r"^(\w+) = (?:False|True)\b", flags, flags=re.M):
-            key = path.name[:2], flag
+            key = name_of(path), flag
             found.add(key)
             named = [
                 cell.id
@@ -186,20 +195,26 @@ def small_yeast(folder: Path) -> Yeast:
     return Yeast(fasta, folder / "none.bw", genes, expression, {})
 
 
-def test_chapter_2_trains(elsewhere, monkeypatch):
+def test_chapter_2_trains():
+    models = trained(run("02", "TRAIN", TRAIN=True, N_GENES=80, EPOCHS=1), epochs=1)
+    assert {name: model.linear2.out_features for name, model in models.items()} == {
+        "promoter": 1,
+        "promoter-random-split": 1,
+        "promoter-one-strand": 1,
+    }
+
+
+def test_chapter_2_trains_on_real_dna(elsewhere, monkeypatch):
     table = ecoli_file(elsewhere / "ecoli.tsv.gz")
     monkeypatch.setattr("tssbook.data.promoters.fetch", lambda name: table)
     monkeypatch.setattr("tssbook.data.yeast", lambda: small_yeast(elsewhere))
-    variables = run("02", "TRAIN", TRAIN=True, N_GENES=80, EPOCHS=1)
+    variables = run("02-real", "TRAIN", TRAIN=True, N_GENES=80, EPOCHS=1)
     models = trained(variables, epochs=1)
     predicted = variables["yeast_predicted"]
     assert np.isfinite(predicted[["chromosomes", "random"]]).all(axis=None)
     assert (predicted[["chromosomes", "random"]].nunique() > 70).all()  # not the same for all
     assert {name: model.linear2.out_features for name, model in models.items()} == {
         "promoter-yeast": 1,
-        "promoter": 1,
-        "promoter-random-split": 1,
-        "promoter-one-strand": 1,
         "promoter-tracks": 10,
         "ecoli": 1,
     }
@@ -222,7 +237,7 @@ def test_chapter_2_uses_enformer(elsewhere, monkeypatch):
 
     monkeypatch.setattr("tssbook.models.enformer.download", download)
     monkeypatch.setattr("tssbook.models.enformer._LENGTH", 4096)  # not 196,608: a moment each
-    variables = run("02", "LARGE", LARGE=True, N_GENES=60, N_LARGE=16)
+    variables = run("02-real", "LARGE", LARGE=True, N_GENES=60, N_LARGE=16)
     assert variables["inside"].shape == (16, 96)
     assert -1 <= variables["large_r"] <= 1
 

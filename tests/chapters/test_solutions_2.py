@@ -24,11 +24,11 @@ def test_check_accepts_the_solution(solutions, exercise):
 
 def test_network_learns_the_noise_of_the_copied_genes_alone(solutions):
     table = solutions["leak_table"]
-    assert table.loc["copied", "r before"] < table.loc["copied", "ceiling"] - 0.03
-    assert table.loc["copied", "r after"] > table.loc["copied", "ceiling"]
-    assert table.loc["copied", "r after"] - table.loc["copied", "r before"] > 0.05
-    assert abs(table.loc["copied", "noise before"]) < 0.15
-    assert table.loc["copied", "noise after"] > 0.4
+    assert table.loc["leaked", "r before"] < table.loc["leaked", "ceiling"] - 0.03
+    assert table.loc["leaked", "r after"] > table.loc["leaked", "ceiling"]
+    assert table.loc["leaked", "r after"] - table.loc["leaked", "r before"] > 0.05
+    assert abs(table.loc["leaked", "noise before"]) < 0.15
+    assert table.loc["leaked", "noise after"] > 0.4
     assert table.loc["others", ["noise before", "noise after"]].abs().max() < 0.12
     for others in ("others", "all test genes"):
         assert abs(table.loc[others, "r after"] - table.loc[others, "r before"]) < 0.03

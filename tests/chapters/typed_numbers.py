@@ -42,9 +42,11 @@ GIVEN: dict[str, dict[str, str]] = {
     },
     "chapters/02-promoter-expression.ipynb": {
         "under a ceiling of 0.99": "an example, no result",
-        "four times as far": "what pooling by four does",
-        "Take a tenth of the test genes": "what the exercise asks for",
-        "a learning rate of 0.002": "what the hint advises",
+        "followed by a tenth of the test rows": "what the exercise asks for",
+        "at a learning rate of 0.002": "what the exercise asks for",
+        "**Reading time** about 40 minutes": "words and cells, see site/made.py",
+        "gives about 0.7. The truth is then half of": "the square root of a half",
+        "the sequence is a quarter as long": "what pooling by four does",
     },
     "chapters/appendix-many-machines.ipynb": {
         "not 300 promoters but 40,000": "an example; the second is PROMOTERS in the code",

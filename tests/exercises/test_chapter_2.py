@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torch import nn
 
-from tssbook.data.promoters import Promoters
 from tssbook.data.splits import Split
 from tssbook.exercises.chapter_2 import deletion, leak, shuffle
 from tssbook.interpret.mutagenesis import ism
@@ -20,12 +18,26 @@ from tssbook.sequence import one_hot, reverse_complement
 
 # Rows 0 to 299; the test rows are in the middle, so that places in them are no test rows.
 SPLIT = Split(np.r_[0:100, 200:270], np.arange(270, 300), np.arange(100, 200))
-GAINS = {"copied": (0.8, 0.95), "others": (0.81, 0.805)}
+MEASURED = torch.from_numpy(np.random.default_rng(0).normal(0, 1, 100))
+BEFORE = MEASURED + 0.7 * torch.from_numpy(np.random.default_rng(1).normal(0, 1, 100))
 
 
 def leaky(split, seed):
     copied = np.random.default_rng(seed).choice(split.test, 10, replace=False)
     return np.concatenate([split.train, copied])
+
+
+COPIED = torch.from_numpy(np.isin(SPLIT.test, leaky(SPLIT, 17)))
+# By heart on the leaked genes; on the others as it was.
+AFTER = torch.where(COPIED, MEASURED, BEFORE)
+
+
+def r_of(prediction, part):
+    return float(pearson_r(prediction[part], MEASURED[part]))
+
+
+def check_leak(leaky=leaky, before=BEFORE, after=AFTER, split=SPLIT):
+    return leak(leaky, before, after, split, MEASURED[: len(split.test)].float())
 
 
 def adding(extra):
@@ -36,34 +48,42 @@ def adding(extra):
 
 
 @pytest.mark.parametrize("answer", [None, lambda split, seed: None])
-@pytest.mark.parametrize("gains", [None, GAINS])
-def test_leak_not_attempted(answer, gains):
-    assert repr(leak(answer, gains, SPLIT)) == "Not attempted yet."
+@pytest.mark.parametrize("after", [None, AFTER])
+def test_leak_not_attempted(answer, after):
+    assert repr(check_leak(answer, after=after)) == "Not attempted yet."
 
 
-def test_leak_half_done():
-    shown = "Right so far; still to come: inflation."
-    assert repr(leak(leaky, None, SPLIT)) == shown
+@pytest.mark.parametrize(
+    ("answers", "missing"),
+    [
+        ({"before": None, "after": None}, "before, after"),
+        ({"after": None}, "after"),
+        ({"before": None}, "before"),
+    ],
+)
+def test_leak_half_done(answers, missing):
+    assert repr(check_leak(**answers)) == f"Right so far; still to come: {missing}."
 
 
 @pytest.mark.parametrize("kind", [list, torch.from_numpy, np.random.default_rng(0).permutation])
 def test_leak_solution(kind):
-    verdict = leak(lambda *given: kind(leaky(*given)), GAINS, SPLIT)
-    # 0.95 - 0.80 and 0.805 - 0.81
+    verdict = check_leak(lambda *given: kind(leaky(*given)), before=BEFORE.numpy())
+    # On the leaked genes r rises to 1, on the others nothing has changed.
     assert repr(verdict) == (
-        "Passed: r changes by +0.150 on the copied genes and by -0.005 on the others: the "
-        "difference was learned by heart. (Your four numbers were taken on trust.)"
+        f"Passed: r changes by {1 - r_of(BEFORE, COPIED):+.3f} on the leaked genes and by +0.000 "
+        "on the others: the difference was learned by heart."
     )
-    assert verdict.numbers["r after, copied"] == 0.95
 
 
-def test_leak_takes_tensors_and_either_rounding_of_a_tenth():
-    gains = {name: tuple(map(torch.tensor, pair)) for name, pair in GAINS.items()}
+def test_leak_takes_either_rounding_of_a_tenth():
     split = SPLIT._replace(test=SPLIT.test[:95])
     for n in (9, 10):
-        assert leak(adding(lambda s, r, n=n: r.choice(s.test, n, replace=False)), gains, split)
+        some = adding(lambda s, r, n=n: r.choice(s.test, n, replace=False))
+        chosen = torch.from_numpy(np.isin(split.test, some(split, 17)))
+        after = torch.where(chosen, MEASURED[:95], BEFORE[:95])
+        assert check_leak(some, BEFORE[:95], after, split).passed
     eleven = adding(lambda s, r: r.choice(s.test, 11, replace=False))
-    assert leak(eleven, gains, split).passed is False
+    assert check_leak(eleven, BEFORE[:95], AFTER[:95], split).passed is False
 
 
 @pytest.mark.parametrize(
@@ -86,12 +106,12 @@ def test_leak_takes_tensors_and_either_rounding_of_a_tenth():
         (adding(lambda s, r: r.choice(s.test, 17, replace=False)),
          "17 of 100 test genes were added; wanted a tenth."),
         (adding(lambda s, r: np.random.default_rng().choice(s.test, 10, replace=False)),
-         "wanted the same genes for the same seed, and others for another"),
-        (adding(lambda s, r: s.test[:10]), "and others for another: draw them with np.random"),
+         "the same seed should give the same genes, and another seed other genes"),
+        (adding(lambda s, r: s.test[:10]), "other genes: draw them with np.random.defa"),
     ],
 )  # fmt: skip
 def test_leaky_mistakes(wrong, message):
-    verdict = leak(wrong, GAINS, SPLIT)
+    verdict = check_leak(wrong)
     assert verdict.passed is False
     assert message in verdict.message
 
@@ -101,129 +121,40 @@ def test_errors_of_the_answer_itself_are_raised():
         raise KeyError("my own mistake")
 
     with pytest.raises(KeyError, match="my own mistake"):
-        leak(broken, None, SPLIT)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        (0.1, "inflation is 0.1; wanted a dict with the keys 'copied', 'others'."),
-        ({"copied": (0.8, 0.9)}, "the keys of inflation are 'copied'; wanted 'copied', 'others'."),
-        (GAINS | {"copied": 0.15}, "inflation['copied'] is (); wanted (2,): r before and r after."),
-        (GAINS | {"others": None}, "inflation['others'] is None; wanted (2,)"),
-        (GAINS | {"others": (81, 80)}, "r lies between -1 and 1, but 'others' is 81 and 80."),
-        (GAINS | {"others": (0.8, np.nan)}, "r lies between -1 and 1, but 'others' is 0.8 and nan"),
-        ({"copied": (0.9, 0.9), "others": (0.8, 0.8)}, "r is the same before and after. Training"),
-        (GAINS | {"copied": (0.2, 0.95)}, "r before is 0.20 on the copied genes and 0.81 on"),
-        (GAINS | {"copied": (0.95, 0.8)}, "the copied genes gain -0.150 and the others -0.005;"),
-        (dict(zip(GAINS, reversed(GAINS.values()), strict=True)),
-         "the copied genes gain -0.005 and the others +0.150; wanted a rise on the copied ones"),
-        (GAINS | {"copied": (0.8, 0.81)}, "the copied genes gain +0.010 and the others -0.005;"),
-    ],
-)  # fmt: skip
-def test_inflation_mistakes(wrong, message):
-    verdict = leak(leaky, wrong, SPLIT)
-    assert verdict.passed is False
-    assert message in verdict.message
-
-
-class Remembers(nn.Module):
-    """Says the number of A; of the sequences that it knows a share of what was measured too."""
-
-    def __init__(self, share, x, y):
-        super().__init__()
-        self.share = nn.Parameter(torch.tensor(float(share)))
-        self.x, self.y = x.float(), y
-
-    def forward(self, x):
-        number = x[:, 0].sum(1)
-        same = torch.einsum("ncl,mcl->nm", x, self.x) == x.shape[2]
-        known = torch.where(same.any(1), self.y[same.byte().argmax(1)], number)
-        return number + self.share * (known - number)
-
-
-def promoters():
-    random = np.random.default_rng(5)
-    x = torch.eye(4, dtype=torch.int8)[torch.from_numpy(random.integers(0, 4, (300, 30)))]
-    x = x.transpose(1, 2).contiguous()
-    y = x[:, 0].sum(1) + torch.from_numpy(random.normal(0, 2, 300)).float()
-    return Promoters(x, y, pd.DataFrame(), pd.DataFrame())
-
-
-DATA, SEED = promoters(), 23
-COPIED = leaky(SPLIT, SEED)[-10:]
-OTHERS = np.setdiff1d(SPLIT.test, COPIED)
-BEFORE, AFTER = (Remembers(share, DATA.x[COPIED], DATA.y[COPIED]) for share in (0, 1))
-
-
-def told(networks, ask=lambda net, x: net(x.float()).detach()):
-    return {
-        name: [float(pearson_r(ask(net, DATA.x[rows]), DATA.y[rows])) for net in networks]
-        for name, rows in (("copied", COPIED), ("others", OTHERS))
-    }
-
-
-def both_strands(net, x):
-    return (net(x.float()) + net(reverse_complement(x.float()))).detach() / 2
-
-
-def check_leak(gains, trained=AFTER, model=BEFORE, seed=SEED):
-    return leak(leaky, gains, SPLIT, trained, model, DATA, seed=seed)
-
-
-def test_the_leak_on_paper():
-    gains = told((BEFORE, AFTER))
-    assert gains["copied"][1] == pytest.approx(1)
-    assert gains["others"][0] == gains["others"][1] < 0.9
-
-
-@pytest.mark.parametrize("ask", [lambda net, x: net(x.float()).detach(), both_strands])
-def test_leak_with_networks(ask):
-    gains = told((BEFORE, AFTER), ask)
-    verdict = check_leak(gains)
-    assert verdict.passed, verdict.message
-    assert verdict.message.endswith("the difference was learned by heart.")
-    assert verdict.numbers["r before, others"] == pytest.approx(gains["others"][0])
-
-
-def test_leak_without_the_trained_network():
-    verdict = check_leak(told((BEFORE, AFTER)), None)
-    assert repr(verdict) == "Right so far; still to come: trained."
-
-
-TOLD = told((BEFORE, AFTER))
+        check_leak(broken)
 
 
 @pytest.mark.parametrize(
     ("answers", "message"),
     [
-        # Invented: near enough to each other before, and a rise on the copied genes alone.
+        ({"before": 0.8}, "before is (); wanted (100,): one for each test gene."),
+        ({"after": "much"}, "after is 'much'; wanted (100,): one for each test gene."),
+        ({"after": AFTER[COPIED]}, "after is (10,); wanted (100,): one for each test gene."),
+        ({"after": AFTER * np.nan}, "after has no r: it is not finite, or the same for all"),
+        ({"before": torch.ones(100)}, "before has no r: it is not finite, or the same for all"),
+        ({"after": BEFORE}, "before and after are the same. Training changes the model itself"),
         (
-            {"gains": {"copied": (0.7, 0.9), "others": (0.7, 0.7)}},
-            "inflation['copied'] says 0.70 b",
+            {"before": torch.where(COPIED, -MEASURED, BEFORE)},
+            "before the leak r is -1.00 on",
         ),
+        ({"before": AFTER, "after": BEFORE}, "the leaked genes gain -"),
         (
-            {"gains": TOLD | {"copied": (TOLD["copied"][0], 0.95)}},
-            "0.95 after the training, and trained",
-        ),
-        (
-            {"gains": TOLD | {"others": (TOLD["others"][0], TOLD["others"][1] + 0.05)}},
-            "inflation['others']",
-        ),
-        ({"trained": BEFORE}, "both networks have the same weights; train a copy.deepcopy(model)"),
-        ({"trained": {"a": 1}}, "trained is a dict; wanted the network after training."),
-        ({"trained": nn.Linear(3, 1)}, "trained fails on an input of (10, 4, 30): mat1 and mat2"),
-        # Other genes were copied: with this seed the network does not know them.
-        (
-            {"seed": SEED + 1},
-            "inflation['copied'] says 0.90 before the training, and model gives r",
+            {"after": torch.where(COPIED, BEFORE, MEASURED)},
+            "the leaked genes gain +0.000 and",
         ),
     ],
 )
-def test_invented_numbers_do_not_pass(answers, message):
-    verdict = check_leak(**{"gains": TOLD} | answers)
+def test_predictions_before_and_after(answers, message):
+    verdict = check_leak(**answers)
     assert verdict.passed is False
     assert message in verdict.message
+
+
+def test_other_genes_than_the_leaked_ones_were_learned():
+    """The copy was trained with another seed: it knows other genes by heart."""
+    other = torch.from_numpy(np.isin(SPLIT.test, leaky(SPLIT, 18)))
+    verdict = check_leak(after=torch.where(other, MEASURED, BEFORE))
+    assert "wanted a rise on the leaked ones, leaky(split, seed)" in verdict.message
 
 
 # --- exercise 2 -----------------------------------------------------------------------------

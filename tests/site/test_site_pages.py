@@ -28,7 +28,7 @@ WORDS = {
 UNUSED = {
     "backpropagation", "checkpoint", "count head", "cross-validation", "dinucleotide shuffle",
     "effect curve", "false discovery rate", "hyperparameter", "log odds", "profile head",
-    "pseudocount", "receptive field",
+    "pseudocount",
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Enformer as a frozen feature extractor (Chapter 2, last section).
+"""Enformer as a frozen feature extractor (Chapter 2 on real DNA, section 1).
 
 It was trained on thousands of tracks of functional genomics. What it has learned comes out of its
 trunk: one vector of features per bin of 128 bp, on which a ridge regression or a small head is
