@@ -48,8 +48,9 @@ BRANCHES = {
     ),
     ("03", "TRAIN"): (
         "files roughness recipe terms start trained joined curves harder-terms "
-        "harder-recipe yeast-data yeast-recipe yeast-nets replicates"
+        "harder-recipe replicates"
     ),
+    ("03-real", "TRAIN"): "yeast-data recipe fitted yeast-recipe yeast-nets",
     ("04", "BUILD_DATASET"): "recipe loader start trained curves",
     ("04", "TRAIN"): (
         "simulate both-strands recipe loader start trained yeast-trained small-networks curves "
@@ -69,8 +70,13 @@ def elsewhere(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def notebook(chapter: str) -> Path:
-    (path,) = (ROOT / "chapters").glob(f"{chapter}-*.ipynb")
+    """Its path; ``03`` is the chapter, ``03-real`` its page on real DNA."""
+    (path,) = (p for p in (ROOT / "chapters").glob("*.ipynb") if name_of(p) == chapter)
     return path
+
+
+def name_of(path: Path) -> str:
+    return path.stem if path.stem.endswith("-real") else path.name[:2]
 
 
 def run(
@@ -121,7 +127,7 @@ def test_every_flag_has_its_test_and_every_cell_that_names_it_is_run():
         cells = [cell for cell in read(path).cells if cell.cell_type == "code"]
         (flags,) = [cell.source for cell in cells if "parameters" in tags(cell)]
         for flag in re.findall(r"^(\w+) = (?:False|True)\b", flags, flags=re.M):
-            key = path.name[:2], flag
+            key = name_of(path), flag
             found.add(key)
             named = [
                 cell.id
@@ -279,15 +285,19 @@ def yeast_with_reads(folder: Path) -> Yeast:
     return Yeast(folder / "genome.fa", folder / "none.bw", genes, genes, tracks)
 
 
-def test_chapter_3_trains(elsewhere, monkeypatch):
-    monkeypatch.setattr("tssbook.data.yeast", lambda: yeast_with_reads(elsewhere))
+def test_chapter_3_trains(elsewhere):
     given = {"truth": simulator.truth()}  # of a cell that looks at the shipped network
-    variables = run(
-        "03", "TRAIN", TRAIN=True, N_LOCI=40, N_TRAIN=40, EPOCHS=1, YEAST=1, given=given
-    )
+    variables = run("03", "TRAIN", TRAIN=True, N_LOCI=40, N_TRAIN=40, EPOCHS=1, given=given)
     models = trained(variables, epochs=1 + variables["TIDY"])
-    ways = ["", *(f"-noise-{i}" for i in (1, 2, 3))]
-    assert set(models) == {f"simplenet{of}{way}" for of in ("", "-yeast") for way in ways}
+    assert set(models) == {"simplenet", *(f"simplenet-noise-{i}" for i in (1, 2, 3))}
+
+
+def test_chapter_3_trains_on_yeast(elsewhere, monkeypatch):
+    monkeypatch.setattr("tssbook.data.yeast", lambda: yeast_with_reads(elsewhere))
+    variables = run("03-real", "TRAIN", TRAIN=True, YEAST=1)
+    models = trained(variables, epochs=1 + variables["TIDY"])
+    noise = (f"simplenet-yeast-noise-{i}" for i in (1, 2, 3))
+    assert set(models) == {"simplenet-yeast", *noise}
     net, history = models["simplenet-yeast"], variables["models"]["simplenet-yeast"][1]
     assert net.config["tracks"] == list(variables["SIX"])
     shipped = describe("simplenet-yeast")["training"]

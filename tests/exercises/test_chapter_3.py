@@ -145,10 +145,10 @@ def strand(shift):
         (in_place, "silenced changes the network that it is given, and all later sections"),
         (edited(lambda net, chosen: None), "predicts the same as the network; nothing is sil"),
         # silu(0.5) = 0.5 / (1 + exp(-0.5)) = 0.31
-        (bias_left, "its bias is not: instead of nothing, it says 0.31 at every position."),
+        (bias_left, "its bias is not: instead of 0, it gives 0.31 at every position."),
         (strand(0), "only the + strand is silent: channels 1 and 4 of deconv are one filter."),
         (strand(3), "only the - strand is silent: channels 1 and 4 of deconv are one filter."),
-        (other_filter, "something else than the chosen filter; set conv.weight[1] and conv.bias"),
+        (other_filter, "in more than the chosen filter; set conv.weight[1] and conv.bias"),
     ],
 )  # fmt: skip
 def test_silenced_mistakes(answer, message):

@@ -312,7 +312,7 @@ def ranking(model: SimpleNet | Puffin) -> pd.DataFrame:
 
 @torch.no_grad()
 def motif_effects(model: SimpleNet | Puffin, x: Tensor, track: str) -> Tensor:
-    """Return what each motif adds to a track at each position, before the softplus: section 10.
+    """Return what each motif adds to a track at each position, before the softplus: section 3.
 
     A motif's activations (``model.activations(x)[0]``) spread out by its effect kernel. Their sum
     over the motifs, what initiators and trinucleotides add, and the layers' biases together are
@@ -389,7 +389,7 @@ class Consensus(NamedTuple):
 
 
 def consensus(weights: Sequence[Tensor], *, threshold: float = 0.7, least: int = 2) -> Consensus:
-    """Find motifs that recur over replicate trainings: section 11.
+    """Find motifs that recur over replicate trainings: section 9.
 
     Two filters are similar by the cosine of their centred weights, the best over both strands and
     all shifts. Again and again the filter that most trainings have something similar to (then:
