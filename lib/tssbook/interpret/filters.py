@@ -1,7 +1,7 @@
 """What the networks of Chapter 3 have learned: their filters as motifs, with names and effects.
 
 A filter says what a motif looks like, its effect kernels say what the motif does. Sections 6 (each
-motif and its effect), 10 (the published network at a promoter) and 11 (what recurs over trainings).
+motif and its effect), 9 (what recurs over trainings) and 10 (what each base contributes).
 """
 
 from __future__ import annotations
