@@ -27,6 +27,7 @@ QUESTIONS = {
     " DNA in front of it?",
     "chapters/02-real.ipynb": "How much of it in all of yeast, and how can a good number fool us?",
     "chapters/03-puffin.ipynb": "Which motifs start transcription, and at what distance?",
+    "chapters/03-real.ipynb": "Does that network find start sites in a real genome?",
     "chapters/04-procapnet.ipynb": "At which base does transcription start, and which letters"
     " decide?",
     "chapters/grammar.ipynb": "Which rules has a network learned, and are they true?",

@@ -28,6 +28,7 @@ LONGEST_FIRST = (
     "tests/site/test_site_browser.py",
     "tests/chapters/test_chapter_4.py",
     "tests/chapters/test_chapter_3.py",
+    "tests/chapters/test_real_3.py",
     "tests/chapters/test_chapter_2.py",
     "tests/chapters/test_real_2.py",
     "tests/chapters/test_grammar.py",

@@ -1,6 +1,6 @@
 """Store a table that a chapter computes from real data, for readers who do not have these data.
 
-``python tools/ship_table.py chapters/03-puffin.ipynb gene_scores`` runs the code cells of the
+``python tools/ship_table.py chapters/03-real.ipynb gene_scores`` runs the code cells of the
 chapter in default flags up to the one that sets ``gene_scores``, a DataFrame, and writes it to
 ``lib/tssbook/shipped/tables/03-gene_scores.csv``. A table holds what our networks say of held-out
 loci and how good that is, and nothing of the measured data themselves. Do that after a change of

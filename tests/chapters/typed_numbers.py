@@ -57,6 +57,8 @@ GIVEN: dict[str, dict[str, str]] = {
     "chapters/03-puffin.ipynb": {
         "an SP 45 to 85 bases away": "a rule of the simulator (harder.py)",
         "a window, 45 to 85 bases": "the same rule",
+        "filters of 31 bases whose effects reach 150": "what warm-up 1 gives",
+        "needs 165. The window is 1,000 + 2 x 165 = 1,330": "worked out by hand: 150 + 15",
     },
     "chapters/grammar.ipynb": {
         "in a fifth of the genes": "Basehoar and others 2004, in its references",

@@ -151,7 +151,7 @@ def strand(shift):
         (lambda net, chosen: torch.nn.Identity(), "returns predicts (2, 4, 800); wanted (2, 10, 8"),
         (edited(lambda net, chosen: None), "predicts the same as the network; nothing is sil"),
         # silu(0.5) = 0.5 / (1 + exp(-0.5)) = 0.31
-        (bias_left, "its bias is not: instead of nothing, it says 0.31 at every position."),
+        (bias_left, "its bias is not: instead of 0, it gives 0.31 at every position."),
         (strand(0), "only the + strand is silent: channels 1 and 4 of deconv are one filter."),
         (strand(3), "only the - strand is silent: channels 1 and 4 of deconv are one filter."),
         (other_filter, "in more than the chosen filter; set conv.weight[1] and conv.bias"),

@@ -86,7 +86,7 @@ def knockout(
     chosen
         Which filter, an index into ``model.conv.weight``.
     silenced
-        A function of a network and a filter; it returns a copy whose filter says nothing.
+        A function of a network and a filter; it returns a copy in which that filter is silent.
     changes
         ``(N, 10)``: predicted reads in all positions but the margins, added up, of the copy
         minus those of the network.
@@ -159,7 +159,7 @@ def _require_silenced(
         ("", lambda net: [net.conv.weight[chosen], net.conv.bias[chosen]]),
         ("the copy predicts the same as the network; nothing is silenced.", lambda net: []),
         (
-            "the weights of the filter are 0, but its bias is not: instead of nothing, it says "
+            "the weights of the filter are 0, but its bias is not: instead of 0, it gives "
             f"{level:.2g} at every position. Set the bias to 0 too.",
             lambda net: [net.conv.weight[chosen]],
         ),

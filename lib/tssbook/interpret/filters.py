@@ -1,7 +1,7 @@
 """What the networks of Chapter 3 have learned: their filters as motifs, with names and effects.
 
 A filter says what a motif looks like, its effect kernels say what the motif does. Sections 6 (each
-motif and its effect), 10 (the published network at a promoter) and 11 (what recurs over trainings).
+motif and its effect), 9 (what recurs over trainings) and 10 (what each base contributes).
 """
 
 from __future__ import annotations
@@ -312,7 +312,7 @@ def ranking(model: SimpleNet | Puffin) -> pd.DataFrame:
 
 @torch.no_grad()
 def motif_effects(model: SimpleNet | Puffin, x: Tensor, track: str) -> Tensor:
-    """Return what each motif adds to a track at each position, before the softplus: section 10.
+    """Return what each motif adds to a track at each position, before the softplus: section 3.
 
     A motif's activations (``model.activations(x)[0]``) spread out by its effect kernel. Their sum
     over the motifs, what initiators and trinucleotides add, and the layers' biases together are
@@ -389,7 +389,7 @@ class Consensus(NamedTuple):
 
 
 def consensus(weights: Sequence[Tensor], *, threshold: float = 0.7, least: int = 2) -> Consensus:
-    """Find motifs that recur over replicate trainings: section 11.
+    """Find motifs that recur over replicate trainings: section 9.
 
     Two filters are similar by the cosine of their centred weights, the best over both strands and
     all shifts. Again and again the filter that most trainings have something similar to (then:

@@ -141,7 +141,7 @@ class SimpleNet(nn.Module, Pretrained):
 
 
 class Puffin(nn.Module, Pretrained):
-    """The published network: ten motifs, ten initiators and all trinucleotides, section 10.
+    """The published network: ten motifs, ten initiators and all trinucleotides.
 
     Its gates are softplus, so an activation is never negative. ``conv_sim``, 32 filters of 3 bp
     on both strands, takes up what single motifs do not explain, with effects of its own.
