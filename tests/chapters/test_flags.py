@@ -84,10 +84,6 @@ def notebook(chapter: str) -> Path:
     return path
 
 
-def name_of(path: Path) -> str:
-    return path.stem if path.stem.endswith("-real") else path.name[:2]
-
-
 def run(
     chapter: str,
     flag: str,
