@@ -28,6 +28,7 @@ QUESTIONS = {
     "chapters/03-puffin.ipynb": "Which motifs start transcription, and at what distance?",
     "chapters/04-procapnet.ipynb": "At which base does transcription start, and which letters"
     " decide?",
+    "chapters/04-real.ipynb": "Does the same network learn from real yeast and human DNA?",
     "chapters/grammar.ipynb": "Which rules has a network learned, and are they true?",
 }
 WORDS_A_MINUTE, SECONDS_A_CELL = 200, 15  # a technical text; a look at each piece of code
@@ -82,7 +83,7 @@ def needs(root: Path) -> str:
         named = book["metadata"].get("tssbook", {}).get("files", [])
         bytes_of = sum(registry[name].get("bytes", 0) for name in named)
         prose = "\n".join(cell["source"] for cell in notebook(root / page))
-        title = re.search(r"^# (Chapter \d+|.+)", prose, flags=re.MULTILINE)[1]
+        title = re.search(r"^# (Chapter \d+(?=:)|.+)", prose, flags=re.MULTILINE)[1]
         number = f"{len(named)} file{'s' * (len(named) != 1)}"
         shown = f"{number}, {size({'bytes': bytes_of})}" if named else "none"
         rows.append(f"| [{title}]({page}) | {' | '.join(times(notebook(root / page)))} | {shown} |")

@@ -24,6 +24,7 @@ from torch import nn
 from tests.models.procapnet_archives import encode_archive
 from tools.notebooks import ROOT, read, tags
 from tssbook import simulator
+from tssbook.data import split_by_chromosome
 from tssbook.data.budding_yeast import Yeast
 from tssbook.models import FastProCapNet, ProCapNet, describe, procapnet
 from tssbook.sequence import one_hot_codes
@@ -52,10 +53,10 @@ BRANCHES = {
     ),
     ("04", "BUILD_DATASET"): "recipe loader start trained curves",
     ("04", "TRAIN"): (
-        "simulate both-strands recipe loader start trained yeast-trained small-networks curves "
-        "predict how-good-data unmasked"
+        "simulate both-strands recipe loader start trained curves predict how-good-data unmasked"
     ),
-    ("04", "ENCODE"): "simulate both-strands recipe loader trained curves who xist",
+    ("04-real", "TRAIN"): "start yeast-trained small-networks",
+    ("04-real", "ENCODE"): "shared who xist",
 }  # fmt: skip
 
 
@@ -68,8 +69,13 @@ def elsewhere(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> I
         yield tmp_path
 
 
+def short(path: Path) -> str:
+    """Return the name of a notebook in ``BRANCHES``: 04, or 04-real for its page on real DNA."""
+    return path.stem if path.stem.endswith("-real") else path.name[:2]
+
+
 def notebook(chapter: str) -> Path:
-    (path,) = (ROOT / "chapters").glob(f"{chapter}-*.ipynb")
+    (path,) = [p for p in (ROOT / "chapters").glob("*.ipynb") if short(p) == chapter]
     return path
 
 
@@ -121,7 +127,7 @@ def test_every_flag_has_its_test_and_every_cell_that_names_it_is_run():
         cells = [cell for cell in read(path).cells if cell.cell_type == "code"]
         (flags,) = [cell.source for cell in cells if "parameters" in tags(cell)]
         for flag in re.findall(r"^(\w+) = (?:False|True)\b", flags, flags=re.M):
-            key = path.name[:2], flag
+            key = short(path), flag
             found.add(key)
             named = [
                 cell.id
@@ -353,9 +359,10 @@ def test_chapter_4_trains():
 
 
 def test_chapter_4_trains_on_yeast():
-    """The recipe of the real section, on simulated windows."""
-    variables = run("04", "TRAIN", TRAIN=["small-networks", *YEAST], N_LOCI=60)
-    rows, made = variables["split"], variables["made"]
+    """The recipe of the page on real DNA, on simulated windows."""
+    variables = run("04-real", "TRAIN", TRAIN=["small-networks", *YEAST])
+    made = simulator.simulate_procap(60, seed=17)
+    rows = split_by_chromosome(made.loci["chrom"], ["chr10"], ["chr8", "chr9"])
     windows = simulator.peak_windows(made, np.arange(60))
     nets = [variables["yeast_trained"](seed, windows, rows, epochs=1) for seed in (17, 18)]
     assert not torch.equal(nets[0].fconv.weight, nets[1].fconv.weight)
@@ -381,7 +388,7 @@ def test_chapter_4_uses_the_published_networks(elsewhere, monkeypatch):
     }
     for name, stand_in in fetched.items():
         monkeypatch.setattr(f"tssbook.data.{name}", stand_in)
-    variables = run("04", "ENCODE", ENCODE=True, N_LOCI=60)
+    variables = run("04-real", "ENCODE", ENCODE=True)
     assert "published" in variables["who"]
     assert [type(reader) for reader in variables["readers"]] == [FastProCapNet] * 7
     assert variables["dna"] == letters

@@ -35,6 +35,8 @@ GIVEN: dict[str, dict[str, str]] = {
         "a learning rate of 0.0005": "the paper of ProCapNet",
         "a twentieth of a percent": "1 of 2,000 places",
         "gaps of 2 to 256": "the layers' gaps",
+    },
+    "chapters/04-real.ipynb": {
         "64 codons in the first 350": "1,050 bases in the code, by three",
     },
     "chapters/02-promoter-expression.ipynb": {
