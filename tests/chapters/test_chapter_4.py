@@ -7,6 +7,7 @@ that trains is run on a few windows.
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from tools.notebooks import ROOT
@@ -62,6 +63,17 @@ def test_probability_is_spiky(chapter):
     assert 0.45 < tops["predicted"][one] < 0.5 < 0.75 < tops["true"][one]  # too flat
     rates, reads = chapter["rates"][one], chapter["reads"][one]
     assert chapter["proba"][one].argmax() == rates.argmax() == reads.argmax()  # the right base
+
+
+def test_sharp_and_broad_locus(chapter):
+    """Both are chosen by the reads and by motifs alone, and the network knows which is which."""
+    one, broad, reads = chapter["one"], chapter["broad"], chapter["reads"]
+    highest = reads.flatten(1).max(1).values / reads.sum((1, 2))
+    assert chapter["mappable"][broad].all()
+    assert reads[broad].sum() >= 500
+    assert highest[broad] == highest[chapter["enough"]].min()
+    for top in chapter["tops"].values():
+        assert top[broad] < np.median(top) < top[one]
 
 
 def test_amounts_are_not_too_low_in_general(chapter):
@@ -125,6 +137,13 @@ def test_motifs_of_the_designed_promoter(chapter):
     assert sum(" - " in motif for motif in gained) >= 3
 
 
+def test_wrapper_is_the_question_of_the_library(chapter):
+    """The log share of each strand, written out in the chapter, is what `flip_strand` asks."""
+    asked = chapter["question"](chapter["x_one"]).exp()[0].tolist()
+    assert asked == pytest.approx(chapter["flipped"].before, abs=1e-4)
+    assert chapter["drawn"].shape == (8, 4, 2114)
+
+
 def test_strand_is_flipped_with_few_edits(chapter):
     flipped = chapter["flipped"]
     assert flipped.before[0] > 0.7
@@ -184,6 +203,19 @@ def test_variants_agree_with_the_simulator(chapter):
     assert hidden["chrom"].nunique() == 1
     assert hidden["with hidden bases"].abs().max() < 0.1
     assert (hidden["delta_log_counts"] - hidden["true change"]).abs().max() < 0.2
+
+
+def test_end_tells_of_real_yeast_what_its_page_tells(chapter):
+    means = chapter["real_means"]
+    assert round(means["ProCapNet, mean of 3 seeds"], 2) == 0.65
+    assert round(means["SimpleNet"], 2) == 0.64
+    assert round(means["place and letters, no network"], 2) == 0.54
+    assert round(means["half against half (the ceiling)"], 2) == 0.91
+    assert chapter["amount"].loc["ensemble", "r"] < 0.5 * chapter["amount"].loc["half", "r"]
+
+
+def test_opening_locus_is_predicted_at_the_right_base(chapter):
+    assert chapter["guess"].argmax() == chapter["spread"][chapter["pick"], 0].argmax()
 
 
 def test_live_training_follows_its_recipe(chapter, monkeypatch, tmp_path):

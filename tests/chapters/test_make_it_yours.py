@@ -24,7 +24,8 @@ COUNT_WEIGHT = 1000
 
 def yours(chapter: str) -> dict[str, Any]:
     """Classes and functions of the chapter's cells tagged ``make-it-yours``, and nothing else."""
-    (path,) = (ROOT / "chapters").glob(f"{chapter}-*.ipynb")
+    found = (ROOT / "chapters").glob(f"{chapter}-*.ipynb")
+    (path,) = [path for path in found if not path.stem.endswith("-real")]
     cells = [cell for cell in read(path).cells if "make-it-yours" in tags(cell)]
     body = [statement for cell in cells for statement in ast.parse(cell.source).body]
     kept = [node for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
