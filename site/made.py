@@ -30,6 +30,7 @@ QUESTIONS = {
     "chapters/03-real.ipynb": "Does that network find start sites in a real genome?",
     "chapters/04-procapnet.ipynb": "At which base does transcription start, and which letters"
     " decide?",
+    "chapters/04-real.ipynb": "Does the same network learn from real yeast and human DNA?",
     "chapters/grammar.ipynb": "Which rules has a network learned, and are they true?",
 }
 WORDS_A_MINUTE, SECONDS_A_CELL = 200, 15  # a technical text; a look at each piece of code

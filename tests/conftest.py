@@ -27,6 +27,7 @@ matplotlib.use("agg")  # no window, whatever this machine's default is
 LONGEST_FIRST = (
     "tests/site/test_site_browser.py",
     "tests/chapters/test_chapter_4.py",
+    "tests/chapters/test_real_4.py",
     "tests/chapters/test_chapter_3.py",
     "tests/chapters/test_real_3.py",
     "tests/chapters/test_chapter_2.py",

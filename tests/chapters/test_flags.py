@@ -24,6 +24,7 @@ from torch import nn
 from tests.models.procapnet_archives import encode_archive
 from tools.notebooks import ROOT, read, tags
 from tssbook import simulator
+from tssbook.data import split_by_chromosome
 from tssbook.data.budding_yeast import Yeast
 from tssbook.models import FastProCapNet, ProCapNet, describe, procapnet
 from tssbook.sequence import one_hot_codes
@@ -57,10 +58,10 @@ BRANCHES = {
     ("03-real", "TRAIN"): "yeast-data recipe fitted yeast-recipe yeast-nets",
     ("04", "BUILD_DATASET"): "recipe loader start trained curves",
     ("04", "TRAIN"): (
-        "simulate both-strands recipe loader start trained yeast-trained small-networks curves "
-        "predict how-good-data unmasked"
+        "simulate both-strands recipe loader start trained curves predict how-good-data unmasked"
     ),
-    ("04", "ENCODE"): "simulate both-strands recipe loader trained curves who xist",
+    ("04-real", "TRAIN"): "start yeast-trained small-networks",
+    ("04-real", "ENCODE"): "shared who xist",
 }  # fmt: skip
 
 
@@ -374,9 +375,10 @@ def test_chapter_4_trains():
 
 
 def test_chapter_4_trains_on_yeast():
-    """The recipe of the real section, on simulated windows."""
-    variables = run("04", "TRAIN", TRAIN=["small-networks", *YEAST], N_LOCI=60)
-    rows, made = variables["split"], variables["made"]
+    """The recipe of the page on real DNA, on simulated windows."""
+    variables = run("04-real", "TRAIN", TRAIN=["small-networks", *YEAST])
+    made = simulator.simulate_procap(60, seed=17)
+    rows = split_by_chromosome(made.loci["chrom"], ["chr10"], ["chr8", "chr9"])
     windows = simulator.peak_windows(made, np.arange(60))
     nets = [variables["yeast_trained"](seed, windows, rows, epochs=1) for seed in (17, 18)]
     assert not torch.equal(nets[0].fconv.weight, nets[1].fconv.weight)
@@ -402,7 +404,7 @@ def test_chapter_4_uses_the_published_networks(elsewhere, monkeypatch):
     }
     for name, stand_in in fetched.items():
         monkeypatch.setattr(f"tssbook.data.{name}", stand_in)
-    variables = run("04", "ENCODE", ENCODE=True, N_LOCI=60)
+    variables = run("04-real", "ENCODE", ENCODE=True)
     assert "published" in variables["who"]
     assert [type(reader) for reader in variables["readers"]] == [FastProCapNet] * 7
     assert variables["dna"] == letters

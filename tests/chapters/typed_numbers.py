@@ -38,6 +38,11 @@ GIVEN: dict[str, dict[str, str]] = {
         "a learning rate of 0.0005": "the paper of ProCapNet",
         "a twentieth of a percent": "1 of 2,000 places",
         "gaps of 2 to 256": "the layers' gaps",
+        "here 0.70 against 0.30": "drawn in the figure above, by hand: 14 and 6 of 20",
+        "about 7.6, wherever": "the logarithm of 2,000",
+    },
+    "chapters/04-real.ipynb": {
+        "(512 filters)": "counted in Chapter 4",
         "64 codons in the first 350": "1,050 bases in the code, by three",
     },
     "chapters/02-promoter-expression.ipynb": {
