@@ -25,7 +25,7 @@ QUESTIONS = {
     "chapters/01-toy-cnn.ipynb": "What does a convolution see in DNA that a linear model misses?",
     "chapters/02-promoter-expression.ipynb": "How much of a gene's expression can be read from the"
     " DNA in front of it?",
-    "chapters/02-real.ipynb": "How much of it in all of yeast, and how can a good number fool us?",
+    "chapters/02-real.ipynb": "What remains of that on real DNA, and how can a number fool us?",
     "chapters/03-puffin.ipynb": "Which motifs start transcription, and at what distance?",
     "chapters/03-real.ipynb": "Does that network find start sites in a real genome?",
     "chapters/04-procapnet.ipynb": "At which base does transcription start, and which letters"

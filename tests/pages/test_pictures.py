@@ -123,6 +123,12 @@ def test_the_receptive_field_is_lit() -> None:
     assert len(lit) == 7 + 3 + 1
 
 
+def test_overfitting_of_a_single_epoch_is_drawn() -> None:
+    pictures.overfitting([2.0], [3.0])
+    plt.gcf().canvas.draw()
+    assert "best epoch: 1" in words()
+
+
 def test_shapes_of_promoter_net_are_those_of_chapter_2() -> None:
     model = PromoterNet().train()
     assert network_pictures.layer_shapes(model, 2000) == [

@@ -180,7 +180,7 @@ def overfitting(train: Sequence[float], valid: Sequence[float]) -> None:
     ax.annotate(f"gap {valid[-1] - train[-1]:.2g}", (epochs[-1], (train[-1] + valid[-1]) / 2),
                 (-6, 0), fontsize=10, textcoords="offset points", ha="right",
                 va="center")  # fmt: skip
-    ax.set(xlabel="epoch", ylabel="loss", xlim=(1, epochs[-1]))
+    ax.set(xlabel="epoch", ylabel="loss", xlim=(1, max(2, epochs[-1])))
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(fontsize=9, frameon=False)
 
