@@ -45,3 +45,11 @@ def test_squared_errors_end_in_silence(solutions):
 def test_peak_follows_the_box(solutions):
     assert np.median(solutions["behind"]) == pytest.approx(30, abs=1)
     assert np.isin(solutions["behind"], range(25, 36)).mean() > 0.8
+
+
+def test_a_lower_rate_leaves_some_shape_and_a_higher_one_none(solutions):
+    table = solutions["tried_table"]
+    low, high = table.loc["rate 0.0005, 3 epochs"], table.loc["rate 0.01, 3 epochs"]
+    assert low["profile r"] < 0.2
+    assert low["mean"] < 0.2 * solutions["squares_table"].loc["measured", "mean"]
+    assert high["mean"] < 1e-3
