@@ -39,7 +39,7 @@ class Chapters:
         for page in (p for p in book["chapters"] if isinstance(p, str) and p.endswith(".ipynb")):
             cells = json.loads((root / page).read_text(encoding="utf-8"))["cells"]
             prose = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
-            title = re.search(r"^# Chapter (\d+)", prose, flags=re.MULTILINE)
+            title = re.search(r"^# Chapter (\d+):", prose, flags=re.MULTILINE)
             if title is None:
                 continue
             number = int(title[1])

@@ -115,7 +115,7 @@ def sections(root: Path, book: dict) -> list[tuple[str, str, str]]:
     for page in (p for p in book["chapters"] if isinstance(p, str) and p.endswith(".ipynb")):
         prose = [c["source"] for c in notebook(root / page) if c["cell_type"] == "markdown"]
         text = "\n\n".join(prose)
-        chapter = re.search(r"^# (Chapter \d+)?:?\s*(.*)$", text, flags=re.MULTILINE)
+        chapter = re.search(r"^# (Chapter \d+(?=:))?:?\s*(.*)$", text, flags=re.MULTILINE)
         html = Path(page).with_suffix(".html").as_posix()
         for part in re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]:
             heading, _, body = part.partition("\n")
