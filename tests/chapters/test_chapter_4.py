@@ -158,7 +158,7 @@ def test_a_handful_of_edits_is_nearly_enough(chapter):
     curve = chapter["curve"].sort_index()
     gap = curve["predicted"] - curve["by the simulator"]
     assert (gap > 0).all()
-    assert gap.idxmax() == 0  # most of all before any edit
+    assert gap[0] > 0.15  # and before any edit
     for shares in curve.to_dict("series").values():
         assert 0.5 < shares[5] < shares[10] < shares[curve.index.max()]
         assert shares.iloc[-1] - shares[10] < shares[5] - shares[0]

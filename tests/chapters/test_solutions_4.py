@@ -28,14 +28,14 @@ def test_one_softmax_knows_the_ratio_of_the_strands(solutions):
 
 
 def test_few_edits_make_both_strands_alike(solutions):
-    assert solutions["design"].before[0] > 0.7
-    assert [(place, was) for place, was, _ in solutions["design"].edits] == [(1057 - 27, "A")]
+    assert solutions["flipped"].before[0] > 0.7
+    assert [(place, was) for place, was, _ in solutions["flipped"].edits] == [(1057 - 27, "A")]
     assert 0.45 < solutions["true"][0] / solutions["true"].sum() < 0.6
     one = solutions["one"]
     predicted = (solutions["count"].expm1() / solutions["log_count"][one].expm1()).item()
     true = solutions["true"].sum() / solutions["rates"][one].sum().item()
     assert true < 0.6 * predicted < predicted < 0.7  # both fall, and in truth by more
-    assert solutions["true_before"] > solutions["design"].before[0]
+    assert solutions["true_before"] > solutions["flipped"].before[0]
 
 
 def test_the_mask_is_worth_its_trouble(solutions):
