@@ -35,6 +35,7 @@ GIVEN: dict[str, dict[str, str]] = {
     "chapters/04-procapnet.ipynb": {
         "510 to either side": "dilations 2 to 256, added up; the tree shows it",
         "the profile head 37": "half of its width of 75",
+        "+ 74 = 219": "the sum that stands before it",
         "8, 16 and so on up to 256": "2 to the power of 1 to 8, the layers' gaps",
         "save more than nine tenths of it": "the ratio of the work is printed above",
         "a learning rate of 0.0005": "the paper of ProCapNet",
