@@ -113,6 +113,16 @@ def included(source: str, page: Path, book: dict) -> str:
     return source
 
 
+def write_changed(path: Path, markdown: str) -> None:
+    """Write what a page includes; a file that is up to date is not touched."""
+    if path.exists() and path.read_text(encoding="utf-8") == markdown:
+        return
+    # Builds side by side write the same: each file is whole whenever it is read.
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(markdown, encoding="utf-8")
+    part.replace(path)
+
+
 def adapt_cell(cell: dict) -> None:
     """Translate Quarto's plain cell metadata into what myst-nb reads, in place."""
     metadata = cell.get("metadata", {})

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import tomllib
 from html import escape
@@ -223,11 +222,7 @@ def pages(root: Path, book: dict) -> dict[str, str]:
 def write(root: Path) -> None:
     """Write the parts; those that are up to date are not touched."""
     for name, markdown in pages(root, adapt.read_book(root)).items():
-        target = root / name
-        if not target.exists() or target.read_text(encoding="utf-8") != markdown:
-            part = target.with_name(f"{name}.{os.getpid()}.part")
-            part.write_text(markdown, encoding="utf-8")
-            part.replace(target)
+        adapt.write_changed(root / name, markdown)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ The library is read and not imported (griffe), so nothing that it needs has to b
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from html import escape
@@ -245,12 +244,7 @@ def pages(root: Path, book: dict) -> dict[str, str]:
 def write(root: Path) -> None:
     """Write what the pages of the reference include; files that are up to date are not touched."""
     for name, markdown in pages(root, adapt.read_book(root)).items():
-        path = root / "api" / f"_{name}.md"
-        if not path.exists() or path.read_text(encoding="utf-8") != markdown:
-            # Builds side by side write the same: each page is whole whenever it is read.
-            part = path.with_name(f"{path.name}.{os.getpid()}.part")
-            part.write_text(markdown, encoding="utf-8")
-            part.replace(path)
+        adapt.write_changed(root / "api" / f"_{name}.md", markdown)
 
 
 if __name__ == "__main__":
