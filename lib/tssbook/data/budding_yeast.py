@@ -127,7 +127,7 @@ def yeast(*, progress: bool = False) -> Yeast:
     39 MB are downloaded, or read where they lie in the mirror folder; what is made (`Yeast`) takes
     about 56 MB of ``yeast-built`` in the data folder, and half a minute. Later calls compare the
     checksums of what was made, and make it again where one differs; for them the folder may be
-    read-only, as in a class-room.
+    read-only, as in a classroom.
 
     Parameters
     ----------
