@@ -65,6 +65,6 @@ lock:
 	@$(PY) tools/lock.py
 
 clean:
-	rm -rf .venv _site build dist .pytest_cache .ruff_cache .hypothesis .quarto site/build site/vega.js api/_*.md _path.md _needs.md _glossary.md _files.md
+	rm -rf .venv _site build dist .pytest_cache .ruff_cache .hypothesis .quarto site/build site/vega.js site/live.js site/weights-*.js api/_*.md _path.md _needs.md _glossary.md _files.md
 	rm -f .coverage
 	find lib tests tools bench site chapters solutions -name __pycache__ -prune -exec rm -rf {} +

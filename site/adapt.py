@@ -9,9 +9,10 @@ import re
 import shutil
 from pathlib import Path
 
+import live
+import vega
 import yaml
 from docutils import nodes
-from vega import write_bundle
 
 # What the theme brings along and no reader needs: sources for debugging it, its translations.
 UNUSED = ("**/*.js.map", "**/*.css.map", "locales")
@@ -175,11 +176,12 @@ def hide_source(app, pagename: str, templatename: str, context: dict, doctree) -
 
 
 def add_offline_scripts(app, error: Exception | None) -> None:
-    """Put MathJax and Vega into the finished site: it needs no network (an event handler)."""
+    """Put MathJax, Vega and live figures into the finished site (an event handler)."""
     if error is not None:
         return
     static = Path(app.outdir) / "_static"
-    write_bundle(static / "vega.js")
+    vega.write_bundle(static / "vega.js")
+    live.write(static)
     # The package's name has hyphens, so that it cannot be imported: only found.
     package = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent
     for part in MATHJAX_PARTS:

@@ -55,6 +55,17 @@
     window.addEventListener("afterprint", function () { if (theme) root.dataset.theme = theme; });
   }
 
+  // Live figures: their script and style, only where there are any.
+  function loadLive(page) {
+    if (!script || !page.querySelector(".tss-live")) return;
+    var style = document.createElement("link");
+    style.rel = "stylesheet";
+    style.href = new URL("live.css", script.src).href;
+    var code = document.createElement("script");
+    code.src = new URL("live.js", script.src).href;
+    document.head.append(style, code);
+  }
+
   function start() {
     var page = document.querySelector("main");
     if (!page) return;
@@ -63,6 +74,7 @@
     focusScrollers(page);
     window.addEventListener("resize", function () { focusScrollers(page); });
     printOnWhite(document.documentElement);
+    loadLive(page);
   }
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);

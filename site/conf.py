@@ -38,7 +38,7 @@ mathjax3_config = {"options": {"enableMenu": False}}
 copybutton_selector = "div.highlight:not(.output *) > pre, .text_markdown div.highlight > pre"
 
 html_theme = "sphinx_book_theme"
-html_static_path = ["book.css", "book.js"]
+html_static_path = ["book.css", "book.js", "live.css"]
 html_css_files = ["book.css"]
 html_js_files = ["book.js"]
 templates_path = ["templates"]

@@ -1,17 +1,30 @@
-"""The built site, once per test session; and the parts of `site/` and `tools/` as modules."""
+"""The built site, once per session; a browser for it; scripts of the repository as modules."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
+BROWSERS = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
 def load(path: str) -> ModuleType:
@@ -53,3 +66,80 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pages(site: Path, book: dict) -> list[Path]:
     """The HTML page of every chapter, the preface first."""
     return [site / Path(page).with_suffix(".html") for page in load("site/adapt.py").pages(book)]
+
+
+@dataclass
+class Visit:
+    """An open page and what went wrong on it."""
+
+    page: Page
+    base: str
+    errors: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+
+    def open(self, address: str) -> None:
+        """Open a page of the site and wait until its scripts have run."""
+        self.page.goto(self.base + address, wait_until="load")
+        self.page.wait_for_load_state("networkidle")
+
+
+def chromium() -> str | None:
+    """Return the path of the system's Chromium or Chrome."""
+    named = os.environ.get("CHROMIUM")
+    found = [named] if named else [shutil.which(name) for name in BROWSERS]
+    return next((path for path in found if path), None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless browser."""
+    path = chromium()
+    if path is None:
+        reason = "No Chromium on the PATH: install it (apt install chromium) or set CHROMIUM."
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def base(site: Path, script: Callable[[str], ModuleType]) -> Iterator[str]:
+    """The address of the site on a server of this machine."""
+    server = script("site/serve.py").server(site, 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def visit(browser: Browser, base: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """A page in the colour scheme and size that the test asks for; other hosts do not answer."""
+    options = {"color_scheme": "light", "viewport": WIDE} | getattr(request, "param", {})
+    context = browser.new_context(reduced_motion="reduce", **options)
+    visit = Visit(context.new_page(), base)
+
+    def gate(route: Route) -> None:
+        if route.request.url.startswith(base):
+            route.continue_()
+        else:
+            visit.outside.append(route.request.url)
+            route.abort()
+
+    context.route("**/*", gate)
+    visit.page.on("pageerror", lambda error: visit.errors.append(str(error)))
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            visit.errors.append(f"{message.text} {message.location.get('url')}")
+
+    visit.page.on("console", listen)
+    yield visit
+    context.close()
+    assert visit.outside == []
+    assert visit.errors == []

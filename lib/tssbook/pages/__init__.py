@@ -2,5 +2,6 @@
 
 from tssbook.pages import colours, network_pictures, pictures, plots
 from tssbook.pages.display import Interactive, source
+from tssbook.pages.live import Live
 
-__all__ = ["Interactive", "colours", "network_pictures", "pictures", "plots", "source"]
+__all__ = ["Interactive", "Live", "colours", "network_pictures", "pictures", "plots", "source"]

@@ -1,0 +1,40 @@
+// Puts live figures in the place of their stored pictures, when the reader comes near.
+
+import { Refused, figures, loadWeights } from "./core.js";
+
+/** Put a live figure in the place of its picture; the picture stays where that fails. */
+async function enliven(place) {
+  const box = document.createElement("div");
+  box.className = "tss-live-box";
+  try {
+    await figures[place.dataset.live](box, JSON.parse(place.dataset.given || "{}"));
+    place.replaceChildren(box);
+    place.classList.add("tss-live-on");
+  } catch (error) {
+    const note = document.createElement("p");
+    note.setAttribute("role", "alert");
+    note.textContent = error instanceof Refused ? error.message : "This figure could not be started; the picture above is what it shows at first.";
+    place.append(note);
+    if (!(error instanceof Refused)) throw error;
+  }
+}
+
+/** Look out for the places of live figures. */
+export function start() {
+  const watch = new IntersectionObserver(
+    (entries) => {
+      for (const { isIntersecting, target } of entries) {
+        if (!isIntersecting) continue;
+        watch.unobserve(target);
+        enliven(target);
+      }
+    },
+    { rootMargin: "400px" }
+  );
+  for (const place of document.querySelectorAll(".tss-live[data-live]")) {
+    if (place.dataset.live in figures) watch.observe(place);
+  }
+}
+
+// For tests, and for readers who like to look behind things.
+globalThis.tssLive = { loadWeights, figures };
