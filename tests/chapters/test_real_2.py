@@ -11,26 +11,16 @@ import pytest
 import torch
 
 from tests.support import needs_mirror
-from tools.notebooks import ROOT, read
+from tools.notebooks import ROOT
 from tssbook import metrics
 from tssbook.sequence import one_hot
 from tssbook.training import predict
 
 NOTEBOOK = ROOT / "chapters" / "02-real.ipynb"
-CHAPTER = ROOT / "chapters" / "02-promoter-expression.ipynb"
 
 
 def test_outputs_are_those_that_are_stored(run):
     assert run.faults == []
-
-
-@pytest.mark.parametrize("name", ["ridge", "trained", "intervals"])
-def test_tools_are_those_of_the_chapter(name):
-    here, there = (
-        next(cell.source for cell in read(path).cells if cell.id == name)
-        for path in (NOTEBOOK, CHAPTER)
-    )
-    assert here == there
 
 
 def r(prediction: torch.Tensor, target: torch.Tensor) -> float:
