@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
+import json
 import os
 import shutil
 import sys
@@ -11,9 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Route, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 BROWSERS = (
@@ -81,6 +84,27 @@ class Visit:
         """Open a page of the site and wait until its scripts have run."""
         self.page.goto(self.base + address, wait_until="load")
         self.page.wait_for_load_state("networkidle")
+
+    def live(self, name: str, given: Any) -> Locator:
+        """Open a page that holds one live figure and nothing else; return its place."""
+        page = {"body": live_html(name, given), "content_type": "text/html"}
+        self.page.route("**/live-figure.html", lambda route: route.fulfill(**page))
+        self.page.goto(self.base + "live-figure.html")
+        self.page.locator(".tss-live-on, .tss-live [role=alert]").first.wait_for(state="attached")
+        return self.page.locator(".tss-live")
+
+
+def live_html(name: str, given: Any) -> str:
+    """Return a page with one live figure, under the policy that the site's pages have."""
+    rules = load("site/policy.py").policy(set())
+    data = html.escape(json.dumps(given))
+    return f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Live</title>
+        <meta http-equiv="Content-Security-Policy" content="{rules}">
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <link rel="icon" href="data:,"><link rel="stylesheet" href="_static/book.css"></head>
+        <body><main><h1>Live</h1><div class="tss-live" data-live="{name}" data-given="{data}">
+        <img src="data:," alt="A picture."></div></main><script src="_static/book.js"></script>
+        </body></html>"""
 
 
 def chromium() -> str | None:

@@ -1,0 +1,104 @@
+// What a SimpleNet has learned: its motifs as logos, and what each does at every distance.
+
+import { drawAxes, onWidth } from "./axes.js";
+import { LETTERS, figures, loadWeights, make, write } from "./core.js";
+
+const REACH = 300; // bases to either side that an effect reaches
+// Letters as paths in a box of 100 x 100, so that they can be stretched.
+const SHAPES = {
+  A: "M0 100 38 0H62L100 100H78L70 77H30L22 100ZM36 60H64L50 20Z",
+  C: "M100 34C94 12 76 0 52 0 20 0 0 20 0 50S20 100 52 100C76 100 94 88 100 66L79 61C75 75 66 82 52 82 33 82 22 71 22 50S33 18 52 18C66 18 75 25 79 39Z",
+  G: "M100 30C92 10 76 0 53 0 20 0 0 20 0 50S20 100 53 100C72 100 88 94 100 84V46H53V63H79V76C72 80 63 82 54 82 34 82 22 71 22 50S34 18 53 18C66 18 75 23 79 34Z",
+  T: "M0 0H100V19H61V100H39V19H0Z",
+};
+
+/** The effects of one channel on one track of a SimpleNet, by distance from -300 to 300. */
+export function effectCurve({ shape: [, channels, width], values }, channel, track) {
+  const start = (track * channels + channel) * width;
+  return values.slice(start, start + width).reverse();
+}
+
+/** A logo of heights `(4, width)`, letters of one place on top of one another, the largest on top. */
+export function logo(heights, { width, height, label }) {
+  const columns = heights[0].length;
+  const sums = heights[0].map((_, j) => heights.reduce((sum, row) => sum + row[j], 0));
+  const scale = height / Math.max(...sums);
+  const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label });
+  const wide = width / columns;
+  for (let j = 0; j < columns; j++) {
+    let y = height;
+    for (const base of [0, 1, 2, 3].sort((a, b) => heights[a][j] - heights[b][j])) {
+      const tall = heights[base][j] * scale;
+      if (tall < 0.5) continue;
+      y -= tall;
+      const place = `translate(${j * wide + 0.5} ${y}) scale(${(wide - 1) / 100} ${tall / 100})`;
+      svg.append(make("path", { d: SHAPES[LETTERS[base]], "fill-rule": "evenodd", class: `tss-${LETTERS[base].toLowerCase()}`, transform: place }));
+    }
+  }
+  return svg;
+}
+
+/**
+ * `given`: `{network, tracks, pairs, motifs: [{filter, name, note, logo}]}`: `pairs` are names of two
+ * tracks, that of the motif's own strand first; `logo` is 4 rows of heights.
+ */
+figures.motifs = async (box, given) => {
+  const { tensors } = await loadWeights(given.network);
+  const weight = tensors["deconv.weight"];
+  let [chosen, pair, distance, flipped] = [0, 0, 0, false];
+  const place = make("div", { class: "tss-logo" });
+  const svg = make("svg");
+  const frame = make("div", { class: "tss-frame" }, svg);
+  const said = make("p", { "aria-live": "polite", class: "tss-said" });
+  const keys = ["tss-plus-key", "tss-minus-key"].map((name) => make("span", { class: name }));
+  const filters = tensors["conv.weight"].shape[0];
+
+  const curvesOf = () => given.pairs[pair].map((name) =>
+    effectCurve(weight, given.motifs[chosen].filter + (flipped ? filters : 0), given.tracks.indexOf(name)));
+
+  const largest = Math.max(...given.motifs.flatMap(({ filter }) => given.pairs.flat().map((name) =>
+    Math.max(...effectCurve(weight, filter, given.tracks.indexOf(name)).map(Math.abs)))));
+
+  function draw(width) {
+    const label = `Effect of ${given.motifs[chosen].name} on ${given.pairs[pair].join(" and ")} by distance`;
+    const y = { from: -largest / 2, to: largest, title: "effect, before the softplus" };
+    const x = { from: -REACH, to: REACH, title: "distance from the motif, bp" };
+    const axes = drawAxes(svg, { x, y, width, height: 280, label });
+    axes.plot.append(make("line", { x1: axes.x(-REACH), x2: axes.x(REACH), y1: axes.y(0), y2: axes.y(0), class: "tss-zero" }));
+    curvesOf().forEach((curve, i) => {
+      const points = Array.from(curve, (value, j) => `${axes.x(j - REACH).toFixed(1)},${axes.y(value).toFixed(1)}`);
+      axes.plot.append(make("polyline", { points: points.join(" "), class: i ? "tss-minus-curve" : "tss-plus-curve" }));
+    });
+    axes.plot.append(make("line", { x1: axes.x(distance), x2: axes.x(distance), y1: axes.y(y.from), y2: axes.y(y.to), class: "tss-cursor" }));
+  }
+
+  function update() {
+    const motif = given.motifs[chosen];
+    const shown = flipped ? motif.logo.map((row) => [...row].reverse()).reverse() : motif.logo;
+    place.replaceChildren(logo(shown, { width: 22 * shown[0].length, height: 84, label: `Logo of ${motif.name}` }));
+    keys.forEach((key, i) => { key.textContent = `${["solid", "dashed"][i]}: ${given.pairs[pair][i]}`; });
+    const values = curvesOf().map((curve) => write(curve[distance + REACH]));
+    const where = distance === 0 ? "At the motif" : `${Math.abs(distance)} bases ${distance > 0 ? "downstream" : "upstream"}`;
+    said.textContent = `${motif.name}${motif.note ? ` (${motif.note})` : ""}. ${where}: ${given.pairs[pair].map((name, i) => `${name} ${values[i]}`).join(", ")}.`;
+    redraw();
+  }
+
+  const option = (text, value) => make("option", { value }, text);
+  const choose = (label, texts, set) => make("label", { class: "tss-field" }, make("span", {}, label),
+    make("select", { onchange: (event) => { set(+event.target.value); update(); } }, ...texts.map(option)));
+  const slider = make("input", { type: "range", min: -REACH, max: REACH, step: 1, value: 0, class: "tss-wide", "aria-label": "Distance from the motif, in bases", oninput: (event) => { distance = +event.target.value; update(); } });
+  const turn = make("button", { type: "button", "aria-pressed": "false", onclick: () => {
+    flipped = !flipped;
+    turn.setAttribute("aria-pressed", flipped);
+    update();
+  } }, "Other strand");
+  box.append(
+    make("div", { class: "tss-row" },
+      choose("Motif", given.motifs.map(({ name }) => name), (i) => { chosen = i; }),
+      choose("Tracks", given.pairs.map((names) => names.join(" and ")), (i) => { pair = i; }), turn),
+    place, frame, make("div", { class: "tss-row" }, slider),
+    make("p", { class: "tss-legend" }, ...keys),
+    said);
+  const redraw = onWidth(frame, draw);
+  update();
+};
