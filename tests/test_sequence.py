@@ -204,6 +204,8 @@ def test_a_word_that_is_shared():
     assert shares_word(asked, train, 4).tolist() == [True, True, False, False]
     assert shares_word(asked, train, 5).tolist() == [False, False, False, False]
     assert shares_word(codes(["A" * 31]), codes(["T" * 31]), 31).tolist() == [True]
+    # As a number to the base 4, A (0), N (4), A would be A, A, C.
+    assert shares_word(codes(["ANA"]), codes(["AAC"]), 3).tolist() == [False]
 
 
 @pytest.mark.parametrize("length", [0, 32])

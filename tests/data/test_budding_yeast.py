@@ -151,12 +151,17 @@ def small(tmp_path, monkeypatch) -> Path:
     whole = "".join(f">{name} dna\n{letters}\n" for name, letters in genome.items())
     about = 'gene_id "{0}"; gene_biotype "protein_coding";'
     lines = [
-        f"I\tx\t{what}\t{start}\t{start + 99}\t.\t{strand}\t.\t{about.format(name)}"
-        for name, start, strand in (("YA", 401, "+"), ("YB", 301, "-"))
-        for what in ("gene", "exon")
-    ]
-    counts = [["Geneid", *budding_yeast._COUNTS.values()], ["YA"] + ["1"] * 6, ["YB"] + ["3"] * 6]
-    table = "seq\tTSS\tstrand\tnTAGs\tisreal\nI\t  381\t+\t 2\tTRUE\nII\t7\t-\t1\tTRUE\n"
+        f"{chrom}\tx\t{what}\t{start}\t{end}\t.\t{strand}\t.\t{about.format(name)}"
+        for chrom, name, begin, last, strand in (
+            ("I", "YA", 401, 500, "+"), ("I", "YB", 301, 400, "-"), ("Mito", "YM", 1, 100, "+")
+        )
+        for what, start, end in (("gene", begin, last), ("exon", last - 49, last))
+    ]  # fmt: skip
+    lines[1] = lines[1].replace("451", "401")  # the exon of YA is twice as long as the others
+    numbers = {"YA": "2", "YB": "3", "YM": "5"}
+    counts = [["Geneid", *budding_yeast._COUNTS.values()]]
+    counts += [[name] + [number] * 6 for name, number in numbers.items()]
+    table = HEADER + "I\t  381\t+\t 2\tTRUE\nI\t391\t+\t2\tTRUE\nII\t7\t-\t1\tTRUE\n"
     contents = {
         "Saccharomyces_cerevisiae.R64-1-1.dna.toplevel.fa.gz": gzip.compress(whole.encode()),
         "Saccharomyces_cerevisiae.R64-1-1.96.gtf.gz": gzip.compress("\n".join(lines).encode()),
@@ -165,7 +170,8 @@ def small(tmp_path, monkeypatch) -> Path:
     }
     for name, content in contents.items():
         (folder / "yeast/original" / name).write_bytes(content)
-    reads = {"chrom": ["chrI", "chrII"], "strand": ["+", "-"], "tss": [380, 6], "reads": [2, 1]}
+    reads = {"chrom": ["chrI", "chrI", "chrII"], "strand": ["+", "+", "-"], "tss": [380, 390, 6]}
+    reads["reads"] = [2, 2, 1]
     digest = budding_yeast._digest(pd.DataFrame(reads))
     monkeypatch.setattr(budding_yeast, "_DIGESTS", {f"diamide-{i}": digest for i in (1, 2, 3)})
     entries = {f"yeast/original/{name}": {"how": "made by a test"} for name in contents}
@@ -177,13 +183,14 @@ def small(tmp_path, monkeypatch) -> Path:
 
 def test_a_small_yeast_by_hand(small):
     path = small / budding_yeast._LIBRARIES["diamide-2"]  # in another order: the same reads
-    path.write_text(HEADER + "II\t 7\t-\t1\tTRUE\nI\t381\t+\t2\tFALSE\n")
+    path.write_text(HEADER + "II\t 7\t-\t1\tTRUE\nI\t391\t+\t2\tTRUE\nI\t381\t+\t2\tFALSE\n")
     made = yeast()
-    # YA begins at base 400; six libraries of two reads each at base 380.
+    # YA begins at base 400; six libraries of two reads each at 380 and 390: the nearer.
     assert made.genes[["name", "atg", "tss", "reads"]].to_numpy().tolist() == [
-        ["YA", 400, 380, 12], ["YB", 399, -1, 0]
+        ["YA", 400, 390, 24], ["YB", 399, -1, 0], ["YM", 0, -1, 0]
     ]  # fmt: skip
-    assert made.expression["ypd"].tolist() == [250_000, 750_000]
+    # 2 reads on 100 bases, 3 and 5 on 50: 0.02, 0.06, 0.1; what is nuclear makes a million.
+    assert made.expression["ypd"].tolist() == pytest.approx([250_000, 750_000, 1_250_000])
     read = made.bigwigs("stripe", "diamide").read(["chrI", "chrII"], [380, 6], 1)[..., 0]
     assert read.tolist() == [[12, 6, 0, 0], [0, 0, 3, 6]]
 
@@ -228,7 +235,7 @@ def test_what_is_sound_needs_no_lock_and_stays_until_all_sources_are_there(small
     assert "Permission denied" in message
     assert "TSSBOOK_CACHE" in message
     monkeypatch.setattr(budding_yeast, "_VERSION", 1)
-    assert len(yeast().genes) == 2  # read-only, as in a class-room
+    assert len(yeast().genes) == 3  # read-only, as in a class-room
 
 
 HEADER = "seq\tTSS\tstrand\tnTAGs\tisreal\n"
