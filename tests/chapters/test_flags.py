@@ -24,7 +24,7 @@ from torch import nn
 from tests.models.procapnet_archives import encode_archive
 from tools.notebooks import ROOT, read, tags
 from tssbook import simulator
-from tssbook.data import split_by_chromosome
+from tssbook.data import open_store, split_by_chromosome
 from tssbook.data.budding_yeast import Yeast
 from tssbook.models import FastProCapNet, ProCapNet, describe, procapnet
 from tssbook.sequence import one_hot_codes
@@ -48,13 +48,8 @@ BRANCHES = {
     ),
     ("02-real", "LARGE"): "simulated large",
     ("03", "LOGARITHMS"): "recipe",  # with BUILD_DATASET
-    ("03", "BUILD_DATASET"): (
-        "files own-data roughness recipe terms start trained joined curves"
-    ),
-    ("03", "TRAIN"): (
-        "files roughness recipe terms start trained joined curves harder-terms "
-        "harder-recipe replicates"
-    ),
+    ("03", "BUILD_DATASET"): "files roughness recipe terms start trained curves",
+    ("03", "TRAIN"): "files roughness recipe terms start trained curves replicates harder-terms",
     ("03-real", "TRAIN"): "yeast-data recipe fitted yeast-recipe yeast-nets",
     ("04", "BUILD_DATASET"): "recipe loader start trained curves",
     ("04", "TRAIN"): (
@@ -89,14 +84,13 @@ def run(
     chapter: str,
     flag: str,
     *,
-    given: dict[str, Any] | None = None,
     until: str | None = None,
     **flags: Any,
 ) -> dict:
     """Run a branch's cells, up to one of them, with flags; return the chapter's variables."""
     path = notebook(chapter)
     source = {cell.id: cell.source for cell in read(path).cells}
-    variables: dict[str, Any] = {"__name__": "__main__", **(given or {})}
+    variables: dict[str, Any] = {"__name__": "__main__"}
     for name in ("setup", "imports", "flags", *BRANCHES[chapter, flag].split()):
         exec(compile(source[name], f"{path.name}:{name}", "exec"), variables)  # noqa: S102
         plt.close("all")
@@ -263,11 +257,12 @@ def test_chapter_3_builds_from_files_and_trains_on_them(elsewhere):
     variables = run(
         "03", "BUILD_DATASET", BUILD_DATASET=True, TRAIN=True, N_LOCI=40, EPOCHS=1, LOGARITHMS=False
     )
-    own = variables["own"]
-    assert own.arrays["tracks"].shape == (60, 10, 4650)
     assert written(elsewhere) == {"my-loci", "simplenet.state", "simplenet-tidy.state"}
-    assert own.tables["tracks"]["file"].to_list() == variables["ten"]
+    own = open_store(elsewhere / "cache" / "chapter-3" / "my-loci")
+    assert own.arrays["tracks"].shape == (60, 10, 4650)
+    assert own.tables["tracks"]["file"].to_list() == variables["TEN"]
     assert set(trained(variables, epochs=1 + variables["TIDY"])) == {"simplenet"}
+    assert variables["history"].attrs["data"] == "own files"
     tracks = torch.from_numpy(own.arrays["tracks"][:1].copy())
     assert torch.equal(variables["to_log"](None, tracks, tracks)[1], torch.log10(1 + tracks))
     variables["LOGARITHMS"] = True  # in the notebook's own names, which its functions look up
@@ -298,8 +293,7 @@ def yeast_with_reads(folder: Path) -> Yeast:
 
 
 def test_chapter_3_trains(elsewhere):
-    given = {"truth": simulator.truth()}  # of a cell that looks at the shipped network
-    variables = run("03", "TRAIN", TRAIN=True, N_LOCI=40, N_TRAIN=40, EPOCHS=1, given=given)
+    variables = run("03", "TRAIN", TRAIN=True, N_LOCI=40, N_TRAIN=40, EPOCHS=1, until="replicates")
     models = trained(variables, epochs=1 + variables["TIDY"])
     assert set(models) == {"simplenet", *(f"simplenet-noise-{i}" for i in (1, 2, 3))}
 
@@ -319,7 +313,7 @@ def test_chapter_3_trains_on_yeast(elsewhere, monkeypatch):
 
 
 def test_chapter_3_trains_on_the_harder_setting():
-    variables = run("03", "TRAIN", TRAIN=[], N_LOCI=40, until="harder-recipe")
+    variables = run("03", "TRAIN", TRAIN=[], N_LOCI=40)
     variables |= {"TRAIN": True, "N_HARDER": 250, "HARDER_EPOCHS": 1, "TIDY": 1}
     net, history = variables["trained_harder"]("simplenet-pair", True)
     assert net.config == describe("simplenet-pair")["config"]

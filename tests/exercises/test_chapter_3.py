@@ -375,7 +375,7 @@ def test_mse_terms_mistakes(terms, message):
         ({"r": R | {"KL": [0.3, 0.4]}}, "profile_r['KL'] is a list; wanted one number."),
         ({"r": R | {"MSE": math.nan}}, "tracks without reads have no r; leave them out with nan"),
         ({"r": dict(zip(R, reversed(R.values()), strict=True))}, "are KL and MSE swapped?"),
-        ({"r": R | {"MSE": -0.9}}, "on these 12 loci, margins left out."),
+        ({"r": R | {"MSE": -0.9}}, "on these 12 validation loci, margins left out."),
         ({"nets": {"KL": random_net(4), "MSE": NETS["MSE"]},
           "r": R | {"KL": float(pearson_r(predicted(random_net(4), X)[..., INSIDE],
                                           MEASURED).mean())}},

@@ -243,8 +243,8 @@ def mean_squares(
     profile_r
         ``KL`` and ``MSE``: Pearson's r along each track of each locus, averaged.
     x
-        Loci to judge the networks by, one-hot ``(N, 4, L)``. They are all predicted again. They
-        should be validation loci, since the check says whether the training was long enough.
+        Validation loci to compare the networks on, one-hot ``(N, 4, L)``. They are all predicted
+        again. Not the test loci: a loss is chosen here.
     measured
         Their tracks without margins, ``log10(1 + count)``, ``(N, 10, L - 650)``.
     """
@@ -330,7 +330,8 @@ def _require_profile_r(
         r = number(f"profile_r[{name!r}]", given[name], why_nan=why_nan)
         said = f"profile_r[{name!r}] is {r:.2f}, and the network gets {wanted[name]:.2f}"
         ways = [("", wanted[name]), (f"{said}; are KL and MSE swapped?", wanted[other])]
-        matched(r, ways, f"{said} on these {len(measured)} loci, margins left out.", atol=0.01)
+        otherwise = f"{said} on these {len(measured)} validation loci, margins left out."
+        matched(r, ways, otherwise, atol=0.01)
     if not wanted["KL"] > 0.1:
         raise Fault(
             f"KL has hardly learned anything (r = {wanted['KL']:.2f}); train for three epochs or "
