@@ -20,7 +20,7 @@ SITE = Path(__file__).resolve().parent
 CHECKPOINTS = SITE.parent / "lib" / "tssbook" / "shipped" / "checkpoints"
 
 # Each after those that it imports from; the last one starts the figures.
-MODULES = ("core", "slide", "toy", "logos", "train", "start")
+MODULES = ("core", "slide", "toy", "logos", "losses", "train", "start")
 NETWORKS = ("simplenet", "simplenet-yeast", "procapnet", "procapnet-yeast-17", "promoter")
 
 IMPORT = re.compile(r"^import [^;]+;\n", flags=re.MULTILINE)

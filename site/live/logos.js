@@ -41,7 +41,7 @@ export const reachOf = (stacks) => stacks.reduce((most, { top, height }) => Math
 
 /** A logo's picture, `columns` wide, whose letters `drawLogo` moves. */
 export function newLogo(columns, width, height) {
-  const shapes = Array.from({ length: 4 * columns }, () => make("path"));
+  const shapes = Array.from({ length: 4 * columns }, (_, i) => make("path", { d: LETTER_SHAPES[i % 4], class: `tss-letter-${LETTERS[i % 4]}` }));
   const svg = make(
     "svg",
     { viewBox: `0 0 ${width} ${height}`, class: "tss-logo", "aria-hidden": "true" },
@@ -53,11 +53,10 @@ export function newLogo(columns, width, height) {
 
 /** Move the letters of a logo; a letter as high as `reach` fills its half. */
 export function drawLogo({ shapes, width, middle }, stacks, reach) {
-  stacks.forEach(({ code, column, top, height }, i) => {
-    const scale = middle / (reach || 1) / 100;
-    const [x, y] = [column * width + 0.06 * width, middle - 100 * top * scale];
-    shapes[i].setAttribute("d", LETTER_SHAPES[code]);
-    shapes[i].setAttribute("class", `tss-letter-${LETTERS[code]}`);
-    shapes[i].setAttribute("transform", `translate(${x.toFixed(2)} ${y.toFixed(2)}) scale(${(0.0088 * width).toFixed(4)} ${(height * scale).toFixed(5)})`);
-  });
+  const scale = middle / (reach || 1) / 100;
+  for (const { code, column, top, height } of stacks) {
+    const [x, y] = [(column + 0.06) * width, middle - 100 * top * scale];
+    const place = `translate(${x.toFixed(2)} ${y.toFixed(2)}) scale(${(0.0088 * width).toFixed(4)} ${(height * scale).toFixed(5)})`;
+    shapes[4 * column + code].setAttribute("transform", place);
+  }
 }

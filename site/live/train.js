@@ -2,12 +2,11 @@
 
 import { Refused, encode, field, figures, make, readInput, readNumber, readSequence, write } from "./core.js";
 import { drawLogo, letterStacks, newLogo, reachOf, tallest } from "./logos.js";
+import { MODELS, ROUND, drawLosses, newCurves, writeLoss } from "./losses.js";
 import { ToyTraining } from "./toy.js";
 
-const ROUND = 50; // epochs after which the training pauses
 const SLICE = 12; // milliseconds of learning in one frame
-const MOST_BATCHES = 82; // in one frame, a quarter of an epoch
-const MODELS = ["linear", "CNN"];
+const MOST_BATCHES = 5; // in a millisecond, so that a round takes some seconds
 const SETTINGS = {
   rate: { label: "Learning rate", name: "learning rate", least: 0.00001, most: 10, first: 0.01 },
   filters: { label: "Filters", name: "number of filters", least: 1, most: 64, whole: true, first: 32 },
@@ -18,55 +17,6 @@ const SETTINGS = {
 
 /** The number of a word of eight letters. */
 const wordNumber = (letters) => encode(letters).reduce((number, code) => 4 * number + code, 0);
-
-/** A loss as it is written: three digits, and limits instead of powers of ten. */
-function writeLoss(value) {
-  if (value == null || !Number.isFinite(value)) return "–";
-  if (value >= 1e5) return "over 100,000";
-  return value < 0.001 ? "under 0.001" : value >= 100 ? value.toFixed(0) : value.toPrecision(3);
-}
-
-/** The loss curves' axes: the range of epochs, and decades of loss. */
-function lossRange(training) {
-  const all = MODELS.flatMap((name) => training.losses[name].map((entry) => entry.valid)).filter((loss) => loss > 0);
-  const lowest = Math.min(0.1, ...all);
-  const epochs = ROUND * Math.max(1, Math.ceil(training.epochs / ROUND));
-  return { epochs, low: Math.max(-4, Math.floor(Math.log10(lowest))), high: 3 };
-}
-
-/** Draw both models' losses over the epochs, over those of the chapter's own run. */
-function drawLosses(svg, training, now, given, size) {
-  const { epochs, low, high } = lossRange(training);
-  const [left, right, top, bottom] = [52, size.width - 8, 8, size.height - 34];
-  const x = (epoch) => left + ((right - left) * epoch) / epochs;
-  const y = (loss) => bottom - ((bottom - top) * (Math.min(high, Math.max(low, Math.log10(loss))) - low)) / (high - low);
-  const line = (points, look) => make("polyline", { ...look, points: points.map(([e, l]) => `${x(e).toFixed(1)},${y(l).toFixed(1)}`).join(" ") });
-  const parts = [];
-  for (let power = low; power <= high; power++) {
-    const label = power < 0 ? (10 ** power).toFixed(-power) : (10 ** power).toLocaleString("en");
-    parts.push(make("line", { x1: left, x2: right, y1: y(10 ** power), y2: y(10 ** power), class: "tss-train-grid" }));
-    parts.push(make("text", { x: left - 6, y: y(10 ** power), "text-anchor": "end" }, label));
-  }
-  for (let epoch = 0; epoch <= epochs; epoch += epochs / 5) parts.push(make("text", { x: x(epoch), y: bottom + 14, "text-anchor": "middle" }, epoch));
-  parts.push(make("text", { x: (left + right) / 2, y: bottom + 28, "text-anchor": "middle" }, "epoch"));
-  if (training.isChapters) {
-    parts.push(line([[0, given.limit], [epochs, given.limit]], { class: "tss-train-limit" }));
-    for (const name of MODELS) parts.push(line(given[name].map((loss, i) => [i + 1, loss]), { class: `tss-train-${name} tss-train-given` }));
-  }
-  for (const name of MODELS) {
-    const losses = training.losses[name];
-    const valid = losses.map((entry, epoch) => [epoch, entry.valid]);
-    if (Number.isFinite(now[name])) valid.push([training.epochs, now[name]]);
-    const seen = losses.map((entry, epoch) => [epoch, entry.train]).slice(1);
-    parts.push(line(seen, { class: `tss-train-${name} tss-train-seen` }), line(valid, { class: `tss-train-${name}` }));
-    const [epoch, loss] = valid.at(-1);
-    const end = x(epoch) > right - 60;
-    parts.push(make("text", { x: x(epoch) + (end ? -4 : 4), y: y(loss) + (name === "CNN" ? 10 : -9), "text-anchor": end ? "end" : "start", class: `tss-train-${name}` }, name));
-  }
-  svg.setAttribute("width", size.width);
-  svg.setAttribute("height", size.height);
-  svg.replaceChildren(...parts);
-}
 
 /** Draw what the models say of the reader's words, beside the rule. */
 function drawWords(rows, training) {
@@ -117,7 +67,7 @@ function trainParts(given) {
     now: make("p", { class: "tss-train-now" }),
     status: make("p", { role: "status", class: "tss-train-status" }),
     alert: make("p", { role: "alert" }),
-    curves: make("svg", { class: "tss-train-curves", role: "img" }),
+    curves: newCurves(),
     rows,
     linearLogo,
     linear: make("div", { role: "img" }, linearLogo.svg),
@@ -140,7 +90,7 @@ function layOutTrain(box, parts) {
     make("div", { class: "tss-row" }, parts.go, parts.step, parts.reset, parts.now),
     parts.alert,
     parts.status,
-    parts.curves,
+    parts.curves.svg,
     make("p", { class: "tss-train-legend" }, legend),
     make("div", { class: "tss-train-two" }, words, make("div", {}, title("The linear model, place by place"), parts.linear)),
     title("The filters, and under each the weight that the last layer gives it, averaged over the places. ", parts.silent),
@@ -165,7 +115,7 @@ class TrainFigure {
     this.given = given;
     this.parts = trainParts(given);
     this.size = { width: 600, height: 240 };
-    this.calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.between = matchMedia("(prefers-reduced-motion: reduce)").matches ? 500 : 50; // ms, of two drawings
     layOutTrain(box, this.parts);
     this.listen();
     this.rows();
@@ -177,6 +127,7 @@ class TrainFigure {
     }).observe(box);
   }
 
+  /** Let inputs and buttons do something. */
   listen() {
     const { inputs, go, step, reset, rows } = this.parts;
     for (const [name, input] of Object.entries(inputs)) {
@@ -226,24 +177,28 @@ class TrainFigure {
     this.pause("");
     if (!this.settings()) return;
     this.training = new ToyTraining(this.wanted);
-    this.training.isChapters = this.wanted.tat === SETTINGS.tat.first && this.wanted.gcg === SETTINGS.gcg.first;
+    this.isChapters = this.wanted.tat === SETTINGS.tat.first && this.wanted.gcg === SETTINGS.gcg.first;
     this.until = ROUND;
     this.known = 0; // how many are lost, as the reader knows
     newTiles(this.parts, this.wanted.filters);
     this.draw();
   }
 
+  /** Train until the round is over. */
   start() {
     if (!this.settings()) return;
     if (this.training.epoch >= this.until) this.until += ROUND;
     this.running = true;
     this.parts.go.textContent = "Pause";
     this.parts.status.textContent = "Training.";
-    requestAnimationFrame((time) => this.frame(time));
+    const now = performance.now();
+    this.next = requestAnimationFrame((time) => this.frame(time, now));
   }
 
+  /** Stop, and say something. */
   pause(said) {
     this.running = false;
+    cancelAnimationFrame(this.next);
     if (this.training) this.draw();
     this.parts.go.textContent = "Train";
     this.parts.status.textContent = said;
@@ -251,32 +206,31 @@ class TrainFigure {
 
   /** One batch of 128 words, at the reader's wish. */
   one() {
-    this.running = false;
-    if (!this.settings()) return this.pause("");
-    this.training.step(this.wanted.rate);
     this.pause("");
+    if (!this.settings()) return;
+    this.training.step(this.wanted.rate);
+    this.draw();
     this.parts.status.textContent = `One step, on one batch. ${this.said()}`;
     this.stopIfLost();
   }
 
   /**
-   * As much learning as a frame has time for, then the drawing. The first frames take one batch
-   * each, because there is most to see; those who want little motion get two drawings a second.
+   * Learn for a while, and draw now and then. The first batches take their time, because there is
+   * most to see; `last` is when the frame before this one began.
    */
-  frame(time) {
-    if (!this.running) return;
+  frame(time, last) {
     const { training } = this;
-    const seen = training.epoch * training.batches + training.batch;
-    let left = Math.min(MOST_BATCHES, 1 + Math.floor(seen / 50));
+    const pace = Math.min(MOST_BATCHES, 0.06 + (training.epochs * training.batches) / 800);
+    let left = Math.ceil(pace * Math.min(100, time - last));
     const end = performance.now() + SLICE;
     do training.step(this.wanted.rate);
     while (--left > 0 && performance.now() < end && training.epoch < this.until);
-    if (!this.calm || !(time - this.drawn < 500)) {
+    if (!(time - this.drawn < this.between)) {
       this.drawn = time;
       this.draw();
     }
     if (this.stopIfLost()) return;
-    if (training.epoch < this.until) requestAnimationFrame((next) => this.frame(next));
+    if (training.epoch < this.until) this.next = requestAnimationFrame((then) => this.frame(then, time));
     else this.pause(`${training.epoch} epochs are done. ${this.said()}`);
   }
 
@@ -298,12 +252,13 @@ class TrainFigure {
     return `Mean squared error on the validation words: ${losses.join(", ")}.`;
   }
 
+  /** Draw the state of the training. */
   draw() {
     const { training, parts } = this;
     this.now = Object.fromEntries(MODELS.map((name) => [name, training.validate(name)]));
     parts.now.textContent = `epoch ${training.epoch}, batch ${training.batch} of ${training.batches} · validation MSE: ${MODELS.map((name) => `${name} ${writeLoss(this.now[name])}`).join(", ")}`;
-    parts.curves.setAttribute("aria-label", `Loss curves over ${training.epoch} epochs. ${this.said()}`);
-    drawLosses(parts.curves, training, this.now, this.given, this.size);
+    parts.curves.svg.setAttribute("aria-label", `Loss curves over ${training.epoch} epochs. ${this.said()}`);
+    drawLosses(parts.curves, training, this.now, this.isChapters && this.given, this.size);
     drawWords(parts.rows, training);
     drawFilters(parts, training, !this.running);
   }
