@@ -22,8 +22,9 @@ CHECKPOINTS = SITE.parent / "lib" / "tssbook" / "shipped" / "checkpoints"
 
 # Each after those that it imports from; the last one starts the figures.
 MODULES = (
-    "core", "axes", "points", "motifs",
+    "core", "axes", "logos", "points", "motifs",
     "convolve", "simplenet", "procapnet", "promoternet",
+    "slide", "toy", "losses", "train",
     "start",
 )  # fmt: skip
 NETWORKS = ("simplenet", "simplenet-yeast", "procapnet", "procapnet-yeast-17", "promoter")

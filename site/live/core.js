@@ -62,6 +62,21 @@ export function readSequence(text, { least = 1, most = 100000, unknown = false }
   return letters;
 }
 
+/**
+ * The number that a reader wrote into an input. Throws `Refused` if there is none, or one outside
+ * of what is wanted; `name` says in the sentence what the number is.
+ */
+export function readNumber(text, name, { least, most, whole = false }) {
+  const kind = whole ? "whole number" : "number";
+  const wanted = `a ${kind} from ${least.toLocaleString("en", { maximumFractionDigits: 6 })} to ${most.toLocaleString("en")} is wanted`.replaceAll("-", "−");
+  if (!text.trim()) throw new Refused(`There is no ${name}; ${wanted}.`);
+  const value = Number(text);
+  if (!(value >= least && value <= most) || (whole && !Number.isInteger(value))) {
+    throw new Refused(`The ${name} is ${text.trim().slice(0, 20)}; ${wanted}.`);
+  }
+  return value;
+}
+
 // --- random numbers that are the same in every browser -------------------------------------------
 
 /** A generator of numbers in [0, 1) from a seed (mulberry32). */
@@ -181,6 +196,14 @@ export function make(tag, attributes = {}, ...children) {
 /** A labelled input of kind range, number, select or text; `label` is shown in front of it. */
 export function field(label, input) {
   return make("label", { class: "tss-field" }, make("span", {}, label), input);
+}
+
+/** Read an input by a function of its text that may refuse it; a refused input says so itself. */
+export function readInput(input, read) {
+  input.setAttribute("aria-invalid", "true");
+  const value = read(input.value);
+  input.removeAttribute("aria-invalid");
+  return value;
 }
 
 /** Write a number with a true minus sign. */

@@ -2,15 +2,9 @@
 
 import { drawAxes, onWidth } from "./axes.js";
 import { LETTERS, figures, loadWeights, make, write } from "./core.js";
+import { LETTER_SHAPES } from "./logos.js";
 
 const REACH = 300; // bases to either side that an effect reaches
-// Letters as paths in a box of 100 x 100, so that they can be stretched.
-const SHAPES = {
-  A: "M0 100 38 0H62L100 100H78L70 77H30L22 100ZM36 60H64L50 20Z",
-  C: "M100 34C94 12 76 0 52 0 20 0 0 20 0 50S20 100 52 100C76 100 94 88 100 66L79 61C75 75 66 82 52 82 33 82 22 71 22 50S33 18 52 18C66 18 75 25 79 39Z",
-  G: "M100 30C92 10 76 0 53 0 20 0 0 20 0 50S20 100 53 100C72 100 88 94 100 84V46H53V63H79V76C72 80 63 82 54 82 34 82 22 71 22 50S34 18 53 18C66 18 75 23 79 34Z",
-  T: "M0 0H100V19H61V100H39V19H0Z",
-};
 
 /** The effects of one channel on one track of a SimpleNet, by distance from -300 to 300. */
 export function effectCurve({ shape: [, channels, width], values }, channel, track) {
@@ -32,7 +26,7 @@ export function logo(heights, { width, height, label }) {
       if (tall < 0.5) continue;
       y -= tall;
       const place = `translate(${j * wide + 0.5} ${y}) scale(${(wide - 1) / 100} ${tall / 100})`;
-      svg.append(make("path", { d: SHAPES[LETTERS[base]], "fill-rule": "evenodd", class: `tss-${LETTERS[base].toLowerCase()}`, transform: place }));
+      svg.append(make("path", { d: LETTER_SHAPES[base], class: `tss-letter-${LETTERS[base]}`, transform: place }));
     }
   }
   return svg;
@@ -46,7 +40,7 @@ figures.motifs = async (box, given) => {
   const { tensors } = await loadWeights(given.network);
   const weight = tensors["deconv.weight"];
   let [chosen, pair, distance, flipped] = [0, 0, 0, false];
-  const place = make("div", { class: "tss-logo" });
+  const place = make("div", { class: "tss-motif-logo" });
   const svg = make("svg");
   const frame = make("div", { class: "tss-frame" }, svg);
   const said = make("p", { "aria-live": "polite", class: "tss-said" });

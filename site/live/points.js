@@ -25,7 +25,7 @@ export function lookUp(names, asked) {
 }
 
 /** A number as a reader wants it: three digits that count. */
-function short(value) {
+function threeDigits(value) {
   return value >= 100 ? Math.round(value).toLocaleString("en") : write(value, value >= 10 ? 1 : 2);
 }
 
@@ -68,7 +68,7 @@ figures.points = (box, given) => {
     alert.textContent = "";
     const { x, y } = given.series[series];
     said.textContent = i < 0 ? `Touch a point, or look up a ${given.what}.`
-      : `${given.names[i]}: ${short(x[i])} measured, ${short(y[i])} predicted, ${short((y[i] + 1) / (x[i] + 1))} times as many (1 added to both).`;
+      : `${given.names[i]}: ${threeDigits(x[i])} measured, ${threeDigits(y[i])} predicted, ${threeDigits((y[i] + 1) / (x[i] + 1))} times as many (1 added to both).`;
     redraw();
   }
 

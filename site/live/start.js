@@ -4,6 +4,7 @@ import { Refused, encode, figures, loadWeights } from "./core.js";
 import { ProCapNet } from "./procapnet.js";
 import { PromoterNet } from "./promoternet.js";
 import { SimpleNet } from "./simplenet.js";
+import { ToyCNN, ToyLinear, ToyTraining, toyScore } from "./toy.js";
 
 /** Put a live figure in the place of its picture; the picture stays where that fails. */
 async function enliven(place) {
@@ -40,4 +41,7 @@ export function start() {
 }
 
 // For tests, and for readers who like to look behind things.
-globalThis.tssLive = { loadWeights, figures, encode, ProCapNet, PromoterNet, SimpleNet };
+globalThis.tssLive = {
+  loadWeights, figures, encode, ProCapNet, PromoterNet, SimpleNet,
+  toy: { ToyCNN, ToyLinear, ToyTraining, toyScore },
+};
