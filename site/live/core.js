@@ -77,9 +77,10 @@ export function random(seed) {
 
 // --- weights --------------------------------------------------------------------------------------
 
-/** The numbers of base64 that holds little-endian halves (IEEE 754 binary16). */
-export function halves(base64) {
+/** The numbers of base64 that holds little-endian floats of 32 or 16 bits (IEEE 754). */
+export function floats(base64, size) {
   const bytes = Uint8Array.from(atob(base64), (sign) => sign.charCodeAt(0));
+  if (size === 32) return new Float32Array(bytes.buffer, 0, bytes.length >> 2);
   const bits = new Uint16Array(bytes.buffer, 0, bytes.length >> 1);
   return Float32Array.from(bits, (half) => {
     const sign = half & 0x8000 ? -1 : 1;
@@ -98,7 +99,7 @@ export function halves(base64) {
 export function unpack(description, base64) {
   let values;
   try {
-    values = halves(base64);
+    values = floats(base64, description.bits);
   } catch {
     values = new Float32Array(0);
   }

@@ -1,6 +1,9 @@
 // Puts live figures in the place of their stored pictures, when the reader comes near.
 
-import { Refused, figures, loadWeights } from "./core.js";
+import { Refused, encode, figures, loadWeights } from "./core.js";
+import { ProCapNet } from "./procapnet.js";
+import { PromoterNet } from "./promoternet.js";
+import { SimpleNet } from "./simplenet.js";
 
 /** Put a live figure in the place of its picture; the picture stays where that fails. */
 async function enliven(place) {
@@ -37,4 +40,4 @@ export function start() {
 }
 
 // For tests, and for readers who like to look behind things.
-globalThis.tssLive = { loadWeights, figures };
+globalThis.tssLive = { loadWeights, figures, encode, ProCapNet, PromoterNet, SimpleNet };
