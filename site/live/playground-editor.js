@@ -1,7 +1,7 @@
 // The sequence letter by letter: a grid of four letters for each base, where one is written.
 
 import { LETTERS, make } from "./core.js";
-import { PLAY_CELL, PLAY_LEFT } from "./playground-tracks.js";
+import { PLAY_CELL } from "./playground-tracks.js";
 import { PLAY_FIRST, PLAY_MIDDLE, PLAY_SHOWN, playLetter, playPosition } from "./playground-model.js";
 
 const PLAY_LAST = PLAY_FIRST + PLAY_SHOWN - 1;
@@ -15,7 +15,6 @@ export class PlayEditor {
     this.row = 0;
     this.count = 0;
     this.box = make("div", { role: "grid", class: "tss-bases", "aria-label": "Bases; in each column the letter that is written is marked" });
-    this.box.style.marginLeft = `${PLAY_LEFT}px`;
     this.box.addEventListener("keydown", (event) => this.key(event));
     this.box.addEventListener("click", (event) => this.click(event));
   }
@@ -41,7 +40,7 @@ export class PlayEditor {
 
   /** Make as many columns as there is room for. */
   fit(width) {
-    const count = Math.max(6, Math.floor((width - PLAY_LEFT) / PLAY_CELL));
+    const count = Math.max(6, Math.floor(width / PLAY_CELL));
     if (count === this.count) return;
     this.count = count;
     this.cells = Array.from(LETTERS, (letter, r) =>

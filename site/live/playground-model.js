@@ -40,6 +40,7 @@ class PlayModel {
     this.about = about;
     this.net = net;
     this.offset = (PLAY_FRAME - about.length) / 2;
+    this.out = []; // filters
     this.edge = (about.length - PLAY_SHOWN) / 2; // where in the network's sequence the shown part begins
   }
 
@@ -62,10 +63,12 @@ class PlayModel {
 
   /** Take out exactly these filters. */
   knock(filters) {
-    for (let f = 0; f < this.about.letters.length; f++) this.net.knock(f, !filters.includes(f));
+    for (const f of this.out) if (!filters.includes(f)) this.net.knock(f, true);
+    for (const f of filters) if (!this.out.includes(f)) this.net.knock(f, false);
+    this.out = filters;
   }
 
-  /** Where the sequence's letters weigh on: values for the frame, from those of the network's part. */
+  /** A value for each base of the frame, from those for the part that is read. */
   framed(values) {
     const found = new Float32Array(PLAY_FRAME);
     found.set(values, this.offset);
@@ -168,8 +171,13 @@ export function playPosition(position) {
   return position > 0 ? `+${position}` : `${position}`.replace("-", "−");
 }
 
-/** Load a network of the playground: a promise. */
+const playLoaded = new Map();
+
+/** Load a network of the playground, once: a promise. */
 export async function playLoad(name, about) {
-  const weights = await loadWeights(name);
-  return about.kind === "SimpleNet" ? new PlaySimpleNet(about, new SimpleNet(weights)) : new PlayProCapNet(about, new ProCapNet(weights));
+  if (!playLoaded.has(name)) {
+    const weights = await loadWeights(name);
+    playLoaded.set(name, about.kind === "SimpleNet" ? new PlaySimpleNet(about, new SimpleNet(weights)) : new PlayProCapNet(about, new ProCapNet(weights)));
+  }
+  return playLoaded.get(name);
 }

@@ -108,7 +108,7 @@ function playPanel(pen, width, y, panel, top, colours) {
 /** Draw bars of both strands. */
 function playBars(pen, width, zero, unit, tracks, colour) {
   if (!tracks) return;
-  const step = Math.max((width - PLAY_LEFT - PLAY_RIGHT) / PLAY_SHOWN, 1);
+  const step = Math.max((width - PLAY_LEFT - PLAY_RIGHT) / PLAY_SHOWN, 1.5);
   pen.fillStyle = colour;
   tracks.forEach((values, strand) => {
     for (let i = 0; i < PLAY_SHOWN; i++) {
@@ -119,7 +119,7 @@ function playBars(pen, width, zero, unit, tracks, colour) {
 }
 
 /** Draw what each letter adds, up or down, in its colour. */
-function playReasons(pen, width, y, reasons, { letters, line }) {
+function playReasons(pen, width, y, reasons, { ink, letters, line }) {
   const shown = reasons.values.subarray(PLAY_MIDDLE + PLAY_FIRST, PLAY_MIDDLE + PLAY_FIRST + PLAY_SHOWN);
   const most = shown.reduce((a, b) => Math.max(a, Math.abs(b)), 1e-9);
   const zero = y + PLAY_REASONS / 2;
@@ -130,6 +130,11 @@ function playReasons(pen, width, y, reasons, { letters, line }) {
   });
   pen.fillStyle = line;
   pen.fillRect(PLAY_LEFT, zero, width - PLAY_LEFT - PLAY_RIGHT, 0.7);
+  pen.fillStyle = ink;
+  pen.textAlign = "right";
+  pen.fillText(playNumber(most), PLAY_LEFT - 6, y + 6);
+  pen.fillText("0", PLAY_LEFT - 6, zero);
+  pen.textAlign = "left";
 }
 
 /** Draw the axis with positions, and where bases were edited. */
@@ -170,18 +175,18 @@ export function playZoom(pen, from, count, view, colours) {
     panel.tracks.forEach((values, strand) => {
       for (let i = 0; i < count; i++) {
         const high = Math.min(values[from + i - PLAY_FIRST] * unit, zero);
-        pen.fillRect(PLAY_LEFT + i * PLAY_CELL + 3 + n * share, strand ? zero : zero - high, share - 1, high);
+        pen.fillRect(i * PLAY_CELL + 3 + n * share, strand ? zero : zero - high, share - 1, high);
       }
     });
   });
   pen.fillStyle = colours.line;
-  pen.fillRect(PLAY_LEFT, zero, count * PLAY_CELL, 0.7);
+  pen.fillRect(0, zero, count * PLAY_CELL, 0.7);
   if (view.reasons) playLogo(pen, from, count, view.reasons, colours);
   pen.fillStyle = colours.ink;
   pen.textAlign = "center";
   for (let i = 0; i < count; i++) {
     if ((from + i) % 5) continue;
-    pen.fillText(playPosition(from + i), PLAY_LEFT + (i + 0.5) * PLAY_CELL, PLAY_BARS + PLAY_LOGO + 10);
+    pen.fillText(playPosition(from + i), (i + 0.5) * PLAY_CELL, PLAY_BARS + PLAY_LOGO + 10);
   }
   pen.textAlign = "left";
 }
@@ -194,7 +199,7 @@ function playLogo(pen, from, count, reasons, colours) {
   const unit = (PLAY_LOGO - 8) / (high - low);
   const zero = PLAY_BARS + 4 + high * unit;
   pen.fillStyle = colours.line;
-  pen.fillRect(PLAY_LEFT, zero, count * PLAY_CELL, 0.7);
+  pen.fillRect(0, zero, count * PLAY_CELL, 0.7);
   pen.save();
   pen.font = "bold 100px system-ui, sans-serif";
   pen.textBaseline = "alphabetic";
@@ -204,7 +209,7 @@ function playLogo(pen, from, count, reasons, colours) {
     if (Math.abs(size) < 0.5 || code > 3) continue;
     const box = pen.measureText(LETTERS[code]);
     pen.save();
-    pen.translate(PLAY_LEFT + i * PLAY_CELL + 2, zero);
+    pen.translate(i * PLAY_CELL + 2, zero);
     pen.scale((PLAY_CELL - 4) / box.width, size / box.actualBoundingBoxAscent);
     pen.fillStyle = colours.letters[code];
     pen.fillText(playLetter(code), 0, 0);

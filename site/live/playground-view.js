@@ -13,16 +13,16 @@ export function playDense(pairs) {
   return values;
 }
 
-/** The sum of both strands' reads. */
-function playTotal(tracks) {
-  return tracks.reduce((sum, values) => values.reduce((a, b) => a + b, sum), 0);
+/** The sum of each strand's reads. */
+function playSums(tracks) {
+  return tracks.map((values) => values.reduce((a, b) => a + b, 0));
 }
 
-/** Reads and the share of the + strand as text. */
-function playInWords(tracks) {
-  const all = playTotal(tracks);
+/** Reads of all bases and the share of the + strand as text, from the sums of both strands. */
+function playInWords([plus, minus]) {
+  const all = plus + minus;
   const reads = all < 10 ? write(all, 1) : Math.round(all).toLocaleString("en");
-  return `${reads} reads, ${all > 0 ? write((100 * playTotal([tracks[0]])) / all, 0) : 0} % on the + strand`;
+  return `${reads} reads, ${all > 0 ? write((100 * plus) / all, 0) : 0} % on the + strand`;
 }
 
 /** A number of things, in words. */
@@ -31,24 +31,25 @@ function playMany(number, thing) {
 }
 
 /** What is shown, in numbers: predicted, before any edit, and measured. */
-export function playSaid({ state, now, before, other, given }) {
+export function playSaid({ state, now, before, given }) {
+  const locus = given.loci[state.locus];
   const edits = playEdits(state.start, state.codes);
   const done = [edits && `${playMany(edits, "base")} edited`, state.off.length && `${playMany(state.off.length, "filter")} out`];
-  const since = edits || state.off.length ? ` (${done.filter(Boolean).join(", ")}; before: ${playInWords(before)})` : "";
-  const predicted = `Predicted: ${playInWords(now)}${since}.`;
-  return other ? `${predicted} ${given.worlds[state.about.world].says}: ${playInWords(other)}.` : predicted;
+  const since = edits || state.off.length ? ` (${done.filter(Boolean).join(", ")}; before: ${playInWords(playSums(before))})` : "";
+  const predicted = `Predicted: ${playInWords(playSums(now))}${since}.`;
+  return locus ? `${predicted} ${given.worlds[state.about.world].says}: ${playInWords(locus.reads)}.` : predicted;
 }
 
 /** What is drawn, in percent of all reads before any edit. */
 function playViewOf({ state, given, now, before, other, reasons }, colours) {
-  const percent = (tracks, all) => tracks.map((values) => values.map((value) => (100 * value) / Math.max(all, 1e-9)));
-  const all = playTotal(before);
+  const percent = (tracks, [plus, minus]) => tracks.map((values) => values.map((value) => (100 * value) / Math.max(plus + minus, 1e-9)));
+  const all = playSums(before);
   const locus = given.loci[state.locus];
-  const title = `predicted, ${locus?.title ?? "your own sequence"}`;
+  const title = `predicted for ${locus?.title ?? "your own sequence"}`;
   const panels = [{ title, colour: colours.model, tracks: percent(now, all), before: percent(before, all) }];
   if (other) {
     const { kind, panel } = given.worlds[state.about.world];
-    panels.push({ title: panel, colour: colours[kind], tracks: percent(other, playTotal(other)), marks: locus.marks });
+    panels.push({ title: panel, colour: colours[kind], tracks: percent(other, locus.reads), marks: locus.marks });
   }
   const most = (tracks) => tracks.reduce((m, values) => values.reduce((a, b) => Math.max(a, b), m), 1e-3);
   return {
@@ -83,8 +84,9 @@ export class PlayView {
     const width = this.box.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
     if (!(width > 0) || width === this.width) return false;
     this.width = width;
+    const { at } = this.editor;
     this.editor.fit(width);
-    this.editor.centre(this.editor.at);
+    this.editor.centre(at);
     return true;
   }
 

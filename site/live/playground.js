@@ -43,8 +43,9 @@ class Playground {
       this.note, this.tools(), this.said, this.alarm, this.view.tracks, this.view.slide,
       ...part("Letter by letter", "Click a letter to write it there, or click a base and type. Drag along the picture above to move the window.", this.view.zoom, this.editor.box),
       ...part("Words to put in", "Drag a word onto the bases. Or choose one, and write it where the cursor is.", this.words.box),
+      this.game.box,
       ...part("The filters that answer most", "Clear a box to take that filter out of the network.", this.filters.box),
-      this.game.box, this.own()
+      this.own()
     );
   }
 
@@ -124,6 +125,7 @@ class Playground {
     if (turn !== this.turn) return;
     this.model = model;
     state.begin(asked);
+    model.knock([]);
     model.set(state.start);
     this.before = model.tracks().map((values) => values.slice());
     this.was = model.judged?.();
