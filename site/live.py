@@ -25,6 +25,9 @@ MODULES = (
     "core", "axes", "logos", "points", "motifs",
     "convolve", "simplenet", "procapnet", "promoternet",
     "slide", "toy", "losses", "train",
+    "playground-model", "playground-state", "playground-tracks", "playground-view",
+    "playground-editor", "playground-words", "playground-filters", "playground-export",
+    "playground-game", "playground",
     "start",
 )  # fmt: skip
 NETWORKS = ("simplenet", "simplenet-yeast", "procapnet", "procapnet-yeast-17", "promoter")

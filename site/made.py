@@ -31,6 +31,7 @@ QUESTIONS = {
     " decide?",
     "chapters/04-real.ipynb": "Does the same network learn from real yeast and human DNA?",
     "chapters/grammar.ipynb": "Which rules has a network learned, and are they true?",
+    "chapters/playground.ipynb": "What happens if I change this letter?",
 }
 WORDS_A_MINUTE, SECONDS_A_CELL = 200, 15  # a technical text; a look at each piece of code
 BOLD = re.compile(r"\*\*([^*]+?)[.:,]?\*\*")

@@ -68,6 +68,12 @@ GIVEN: dict[str, dict[str, str]] = {
         "filters of 31 bases whose effects reach 150": "what warm-up 1 gives",
         "needs 165. The window is 1,000 + 2 x 165 = 1,330": "worked out by hand: 150 + 15",
     },
+    "chapters/playground.ipynb": {
+        "Chapter 3 or 4, or only": "chapters",
+        "about 5 minutes, and": "words and cells, see site/made.py",
+        "TATAAAA some 30 bases in front": "what the reader is asked to look at",
+        "Write Reb1 at -150": "what the reader is asked to do",
+    },
     "chapters/grammar.ipynb": {
         "in a fifth of the genes": "Basehoar and others 2004, in its references",
         "by a hundredth of r, by a tenth": "guesses that a reader may make",

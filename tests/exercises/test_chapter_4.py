@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from tssbook.exercises.chapter_4 import equal_strands, mask_training, strand_softmax
+from tssbook.exercises.chapter_4 import (
+    equal_strands,
+    mask_training,
+    one_strand,
+    strand_softmax,
+)
 from tssbook.interpret.designs import Design
 from tssbook.models.procapnet import ProCapNet
 from tssbook.sequence import one_hot, reverse_complement
@@ -338,6 +343,51 @@ def test_audit_that_agrees():
 )
 def test_audit_mistakes(audit, message):
     refused(audited(audit), message)
+
+
+# --- the open task ----------------------------------------------------------------------------
+
+# The + strand has 20 + 40 for each A: 340 of 340 + 20. With one A more, 380 of 400.
+SHARP = letter_net({"A": 41}, {"T": 41}, count=0.5)
+
+
+def test_one_strand_not_attempted():
+    assert repr(one_strand(SHARP, X, None)) == "Not attempted yet."
+
+
+def test_one_strand_by_hand():
+    verdict = one_strand(SHARP, X, edited("AAAAAAAAGGGGCCCCCCCA", 9))
+    assert repr(verdict) == (
+        "Passed: with 10 edits the + strand has 95.0 % of the probability (before: 94.4); the "
+        "predicted counts go from 147.4 to 147.4. Your score is 95.0."
+    )
+    assert verdict.numbers["score"] == 95
+    assert verdict.exercise == "4.4"
+
+
+def test_the_other_strand_counts_as_much():
+    """T instead of A, read from the other side: 380 of 400 on the - strand."""
+    start = reverse_complement(X)
+    verdict = one_strand(SHARP, start, reverse_complement(edited("AAAAAAAAGGGGCCCCCCCA")))
+    assert verdict.message.startswith("with 1 edit the - strand has 95.0 % of the probability (bef")
+
+
+@pytest.mark.parametrize(
+    ("designed", "message"),
+    [
+        (X.clone(), "0 bases differ from x; wanted 1 to 10"),
+        (edited("AAAAAAAAGGGGCCCCCCCA", 10), "11 bases differ from x; wanted 1 to 10"),
+        ("ACGT", "designed is 'ACGT'; wanted a tensor (1, 4, 126)."),
+        (Design(X, [], (0, 1), (1, 0)), "is all that flip_strand returns; wanted the sequence"),
+        # 340 of 360, and 60 of 60 + 300
+        (edited("AAAAAAAAGGGGCCCCCCCG"), "the + strand has 94.4 % of the probability; wanted 95"),
+        (edited("TTTTTTTAGGGGCCCCCCCC"), "the - strand has 83.3 % of the probability; wanted 95"),
+        # exp(4) - 1
+        (edited("AAAAAAAAGGCCCCCCCCCA"), "95.0 %, but the predicted counts fall from 147.4 to 53."),
+    ],
+)
+def test_one_strand_mistakes(designed, message):
+    refused(one_strand(SHARP, X, designed), message)
 
 
 # --- exercise 3 -----------------------------------------------------------------------------

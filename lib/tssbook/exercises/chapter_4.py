@@ -28,9 +28,10 @@ from tssbook.interpret.designs import Design
 from tssbook.metrics import jsd
 from tssbook.models.procapnet import ProCapNet, to_proba
 
-__all__ = ["equal_strands", "mask_training", "strand_softmax"]
+__all__ = ["equal_strands", "mask_training", "one_strand", "strand_softmax"]
 
 _MAX_EDITS = 10
+_ALONE = 95  # percent on one strand
 _LESS = 0.75  # of the share with the mask; old copies keep a network from full silence
 _PROFILES = ("both", "each")
 _NETWORKS = ("with mask", "without mask")
@@ -179,16 +180,7 @@ def equal_strands(
     """
     if designed is None:
         return EMPTY
-    if isinstance(designed, Design):
-        raise Fault("designed is all that flip_strand returns; wanted the sequence, its .x.")
-    require_sequence("designed", designed, x.shape)
-    x, designed = x.detach().cpu(), designed.detach().cpu()
-    n = int((x != designed).any(1).sum())
-    if not 1 <= n <= _MAX_EDITS:
-        raise Fault(f"{n} bases differ from x; wanted 1 to {_MAX_EDITS}: max_edits={_MAX_EDITS}.")
-    profile, count = predicted(model, torch.cat([x, designed.to(x)]))
-    before, plus = (_percent(p) for p in to_proba(profile.double())[:, 0].sum(-1))
-    was, now = count[:, 0].double().expm1().tolist()
+    n, (before, plus), (was, now) = _judged(model, x, designed)
     shares = f"the + strand has {plus:.1f} % of the probability and the - strand {100 - plus:.1f} %"
     if not 45 <= plus <= 55:
         raise Fault(f"{shares}; wanted 45 to 55 %: aim at target=(math.log(0.5), math.log(0.5)).")
@@ -206,12 +198,29 @@ def equal_strands(
         return Verdict(True, said, told)
     if open_part := unfinished({"designed": designed, "audit": audit}):
         return open_part
-    true = _audited(audit, x, designed, rates, model.trim)
+    true = _audited(audit, x.detach().cpu(), designed.detach().cpu(), rates, model.trim)
     share, left = _percent(true["plus_share"]), _percent(true["reads_left"])
     agrees = 45 <= share <= 55 and left >= 50
     judged = "the truth agrees" if agrees else "the network misjudged its own design"
     truth = f"In truth {share} % are on the + strand, and {left} % of the reads are left; {judged}."
     return Verdict(True, f"{said} {truth}", told | true)
+
+
+def _judged(
+    model: ProCapNet, x: Tensor, designed: Tensor
+) -> tuple[int, tuple[float, float], tuple[float, float]]:
+    """Return the edits, and before and after: percent on the + strand, and predicted counts."""
+    if isinstance(designed, Design):
+        raise Fault("designed is all that flip_strand returns; wanted the sequence, its .x.")
+    require_sequence("designed", designed, x.shape)
+    x, designed = x.detach().cpu(), designed.detach().cpu()
+    n = int((x != designed).any(1).sum())
+    if not 1 <= n <= _MAX_EDITS:
+        raise Fault(f"{n} bases differ from x; wanted 1 to {_MAX_EDITS}: max_edits={_MAX_EDITS}.")
+    profile, count = predicted(model, torch.cat([x, designed.to(x)]))
+    before, plus = (_percent(p) for p in to_proba(profile.double())[:, 0].sum(-1))
+    was, now = count[:, 0].double().expm1().tolist()
+    return n, (before, plus), (was, now)
 
 
 def _audited(
@@ -255,6 +264,46 @@ def _audited(
             found, named, f"{said}: add up rates(codes) over the bases in the middle.", atol=5e-3
         )
     return right
+
+
+# --- the open task of section 8 -----------------------------------------------------------------
+
+
+@check("4.4")
+def one_strand(model: ProCapNet, x: Tensor, designed: Tensor | None) -> Verdict:
+    """Check the open task of Chapter 4, section 8: a promoter that fires on one strand.
+
+    This is the playground's game. The score is the share of the probability that is on the
+    stronger strand, as :func:`tssbook.interpret.flip_strand` tells it; which strand that is does
+    not matter. What the truth makes of the design is not asked.
+
+    Parameters
+    ----------
+    model, x
+        As for `equal_strands`.
+    designed
+        The same with at most 10 other bases: 95 % of the probability or more are on one strand,
+        and the predicted counts are at least half of what they were.
+    """
+    if designed is None:
+        return EMPTY
+    n, (before, plus), (was, now) = _judged(model, x, designed)
+    score, strand = max((plus, "+"), (100 - plus, "-"))
+    said = f"with {n} edit{'s' if n > 1 else ''} the {strand} strand has {score:.1f} %"
+    if score < _ALONE:
+        raise Fault(f"{said} of the probability; wanted {_ALONE} % or more on one strand.")
+    if now < was / 2:
+        raise Fault(
+            f"{said}, but the predicted counts fall from {was:,.1f} to {now:,.1f}; wanted at "
+            "least half."
+        )
+    start = before if strand == "+" else 100 - before
+    return Verdict(
+        True,
+        f"{said} of the probability (before: {start:.1f}); the predicted counts go from "
+        f"{was:,.1f} to {now:,.1f}. Your score is {score:.1f}.",
+        {"edits": n, "score": score, "counts before": was, "counts after": now},
+    )
 
 
 # --- exercise 3 -------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Refused, decode, encode, halves, random, readSequence, reverseComplement, unpack, write } from "../../../site/live/core.js";
+import { Refused, decode, encode, floats, random, readSequence, reverseComplement, unpack, write } from "../../../site/live/core.js";
 
 test("codes are 0 to 3 in the order ACGT, and 4 for what is not known", () => {
   assert.deepEqual([...encode("GATTACAN")], [2, 0, 3, 3, 0, 1, 0, 4]);
@@ -37,12 +37,13 @@ for (const [text, options, said] of [
 
 const packed = (...bits) => btoa(String.fromCharCode(...bits.flatMap((half) => [half & 255, half >> 8])));
 
-test("halves: 1, -2, the smallest, the largest, none", () => {
-  assert.deepEqual([...halves(packed(0x3c00, 0xc000, 0x0001, 0x7bff, 0))], [1, -2, 2 ** -24, 65504, 0]);
+test("numbers of 16 bits: 1, -2, the smallest, the largest, none; and of 32: 1", () => {
+  assert.deepEqual([...floats(packed(0x3c00, 0xc000, 0x0001, 0x7bff, 0), 16)], [1, -2, 2 ** -24, 65504, 0]);
+  assert.deepEqual([...floats(packed(0, 0x3f80), 32)], [1]);
 });
 
 test("a damaged file is refused: too short, no base64, a number that is none", () => {
-  const said = { config: {}, tensors: [["a", [2]]] };
+  const said = { config: {}, bits: 16, tensors: [["a", [2]]] };
   assert.deepEqual([...unpack(said, packed(0x3c00, 0)).tensors.a.values], [1, 0]);
   for (const text of [packed(0x3c00), packed(1, 2, 3), "*", packed(0x3c00, 0x7e00)]) {
     assert.throws(() => unpack(said, text), Refused);
