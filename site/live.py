@@ -21,7 +21,10 @@ SITE = Path(__file__).resolve().parent
 CHECKPOINTS = SITE.parent / "lib" / "tssbook" / "shipped" / "checkpoints"
 
 # Each after those that it imports from; the last one starts the figures.
-MODULES = ("core", "convolve", "simplenet", "procapnet", "promoternet", "start")
+MODULES = (
+    "core", "convolve", "simplenet", "procapnet", "promoternet", "formula",
+    "touch-bench", "touch-view", "touch", "start",
+)  # fmt: skip
 NETWORKS = ("simplenet", "simplenet-yeast", "procapnet", "procapnet-yeast-17", "promoter")
 # With halves its predictions miss by 0.8 per mille of their range, and 1 is allowed.
 IN_FULL = ("promoter",)
