@@ -25,6 +25,7 @@ MODULES = (
     "core", "axes", "logos", "points", "motifs",
     "convolve", "simplenet", "procapnet", "promoternet",
     "slide", "toy", "losses", "train",
+    "formula", "touch-bench", "touch-view", "touch",
     "playground-model", "playground-state", "playground-tracks", "playground-view",
     "playground-editor", "playground-words", "playground-filters", "playground-export",
     "playground-game", "playground",

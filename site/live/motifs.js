@@ -4,7 +4,7 @@ import { drawAxes, onWidth } from "./axes.js";
 import { LETTERS, figures, loadWeights, make, write } from "./core.js";
 import { LETTER_SHAPES } from "./logos.js";
 
-const REACH = 300; // bases to either side that an effect reaches
+const EFFECT_REACH = 300; // bases to either side that an effect reaches
 
 /** The effects of one channel on one track of a SimpleNet, by distance from -300 to 300. */
 export function effectCurve({ shape: [, channels, width], values }, channel, track) {
@@ -56,11 +56,11 @@ figures.motifs = async (box, given) => {
   function draw(width) {
     const label = `Effect of ${given.motifs[chosen].name} on ${given.pairs[pair].join(" and ")} by distance`;
     const y = { from: -largest / 2, to: largest, title: "effect, before the softplus" };
-    const x = { from: -REACH, to: REACH, title: "distance from the motif, bp" };
+    const x = { from: -EFFECT_REACH, to: EFFECT_REACH, title: "distance from the motif, bp" };
     const axes = drawAxes(svg, { x, y, width, height: 280, label });
-    axes.plot.append(make("line", { x1: axes.x(-REACH), x2: axes.x(REACH), y1: axes.y(0), y2: axes.y(0), class: "tss-zero" }));
+    axes.plot.append(make("line", { x1: axes.x(-EFFECT_REACH), x2: axes.x(EFFECT_REACH), y1: axes.y(0), y2: axes.y(0), class: "tss-zero" }));
     curvesOf().forEach((curve, i) => {
-      const points = Array.from(curve, (value, j) => `${axes.x(j - REACH).toFixed(1)},${axes.y(value).toFixed(1)}`);
+      const points = Array.from(curve, (value, j) => `${axes.x(j - EFFECT_REACH).toFixed(1)},${axes.y(value).toFixed(1)}`);
       axes.plot.append(make("polyline", { points: points.join(" "), class: i ? "tss-minus-curve" : "tss-plus-curve" }));
     });
     axes.plot.append(make("line", { x1: axes.x(distance), x2: axes.x(distance), y1: axes.y(y.from), y2: axes.y(y.to), class: "tss-cursor" }));
@@ -71,7 +71,7 @@ figures.motifs = async (box, given) => {
     const shown = flipped ? motif.logo.map((row) => [...row].reverse()).reverse() : motif.logo;
     place.replaceChildren(logo(shown, { width: 22 * shown[0].length, height: 84, label: `Logo of ${motif.name}` }));
     keys.forEach((key, i) => { key.textContent = `${["solid", "dashed"][i]}: ${given.pairs[pair][i]}`; });
-    const values = curvesOf().map((curve) => write(curve[distance + REACH]));
+    const values = curvesOf().map((curve) => write(curve[distance + EFFECT_REACH]));
     const where = distance === 0 ? "At the motif" : `${Math.abs(distance)} bases ${distance > 0 ? "downstream" : "upstream"}`;
     said.textContent = `${motif.name}${motif.note ? ` (${motif.note})` : ""}. ${where}: ${given.pairs[pair].map((name, i) => `${name} ${values[i]}`).join(", ")}.`;
     redraw();
@@ -80,7 +80,7 @@ figures.motifs = async (box, given) => {
   const option = (text, value) => make("option", { value }, text);
   const choose = (label, texts, set) => make("label", { class: "tss-field" }, make("span", {}, label),
     make("select", { onchange: (event) => { set(+event.target.value); update(); } }, ...texts.map(option)));
-  const slider = make("input", { type: "range", min: -REACH, max: REACH, step: 1, value: 0, class: "tss-wide", "aria-label": "Distance from the motif, in bases", oninput: (event) => { distance = +event.target.value; update(); } });
+  const slider = make("input", { type: "range", min: -EFFECT_REACH, max: EFFECT_REACH, step: 1, value: 0, class: "tss-wide", "aria-label": "Distance from the motif, in bases", oninput: (event) => { distance = +event.target.value; update(); } });
   const turn = make("button", { type: "button", "aria-pressed": "false", onclick: () => {
     flipped = !flipped;
     turn.setAttribute("aria-pressed", flipped);
