@@ -51,10 +51,8 @@ BRANCHES = {
     ("03", "BUILD_DATASET"): "files roughness recipe terms start trained curves",
     ("03", "TRAIN"): "files roughness recipe terms start trained curves replicates harder-terms",
     ("03-real", "TRAIN"): "yeast-data recipe fitted yeast-recipe yeast-nets",
-    ("04", "BUILD_DATASET"): "recipe loader start trained curves",
-    ("04", "TRAIN"): (
-        "simulate both-strands recipe loader start trained curves predict how-good-data unmasked"
-    ),
+    ("04", "BUILD_DATASET"): "recipe start trained curves",
+    ("04", "TRAIN"): "simulate recipe start trained curves predict quality unmasked",
     ("04-real", "TRAIN"): "start yeast-trained small-networks",
     ("04-real", "ENCODE"): "shared who xist",
 }  # fmt: skip
@@ -363,7 +361,7 @@ def test_chapter_4_cuts_windows_from_files_and_trains_on_them(elsewhere):
 
 
 def test_chapter_4_trains():
-    variables = run("04", "TRAIN", TRAIN=True, N_LOCI=60, N_TRAIN=60, EPOCHS=1)
+    variables = run("04", "TRAIN", TRAIN=True, N_LOCI=400, N_TRAIN=60, EPOCHS=1)
     masked, naive = trained(variables, epochs=1).values()
     assert not torch.equal(masked.fconv.weight, naive.fconv.weight)
 

@@ -19,16 +19,13 @@ from torch import Tensor
 from tools.notebooks import ROOT, read, tags
 from tssbook.models import ProCapNet, PromoterNet, SimpleNet, ToyCNN, procapnet, puffin, toy
 
-COUNT_WEIGHT = 1000
-
-
 def yours(chapter: str) -> dict[str, Any]:
     """Classes and functions of the chapter's cells tagged ``make-it-yours``, and nothing else."""
     path = next(p for p in (ROOT / "chapters").glob(f"{chapter}-*.ipynb") if "real" not in p.stem)
     cells = [cell for cell in read(path).cells if "make-it-yours" in tags(cell)]
     body = [statement for cell in cells for statement in ast.parse(cell.source).body]
     kept = [node for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
-    variables = {"torch": torch, "F": F, "math": math, "COUNT_WEIGHT": COUNT_WEIGHT}
+    variables = {"torch": torch, "F": F, "math": math}
     code = compile(ast.Module(kept, type_ignores=[]), path.name, "exec")
     exec(code, variables)  # noqa: S102 - the project's own chapters
     return variables
@@ -112,7 +109,7 @@ def test_profile_and_count():
     counts = torch.randint(5, (2, 2, 1000), generator=generator).float()
     mappable = torch.rand(2, 1000, generator=generator) > 0.3
     terms = cells["my_loss"](mine, prediction, counts, mappable)
-    wanted = procapnet.loss_terms(ours, prediction, counts, mappable, count_weight=COUNT_WEIGHT)
+    wanted = procapnet.loss_terms(ours, prediction, counts, mappable, count_weight=1000)
     assert_same_terms(terms, wanted)
     backward(terms)
     assert all(p.grad.isfinite().all() for p in mine.parameters())

@@ -214,17 +214,50 @@ def edited(word, n_more=0):
 EVEN = "AAAATTTTGGGGCCCCCCCC"  # 60 and 60
 
 
+def true_rates(codes):
+    """Each A is 3 reads on the + strand, each T is 1 on the - strand, and the flanks have 10 more.
+
+    Before there are 8 A, 24 reads on +, and none on -. EVEN has 12 and 4.
+    """
+    rates = np.stack([3.0 * (codes == 0), 1.0 * (codes == 3)], 1)
+    rates[..., [0, -1]] += [[10], [0]]
+    return rates
+
+
+def true_audit(word, before=24):
+    """What `true_rates` gives a design of this word; the reads before are 24."""
+    plus, minus = 3 * word.count("A"), word.count("T")
+    return {"plus_share": plus / (plus + minus), "reads_left": (plus + minus) / before}
+
+
+AUDIT = {"plus_share": 12 / 16, "reads_left": 16 / 24}
+
+
+def test_audit_by_hand():
+    assert true_audit(EVEN) == AUDIT
+
+
+def check_2(designed, audit=AUDIT, *, x=X, rates=true_rates):
+    return equal_strands(NET, x, designed, audit, rates)
+
+
 def test_equal_strands_not_attempted():
-    assert repr(equal_strands(NET, X, None)) == "Not attempted yet."
+    assert repr(check_2(None, None)) == "Not attempted yet."
+
+
+def test_a_design_without_an_audit_is_half_of_it():
+    assert repr(check_2(edited(EVEN), None)) == "Right so far; still to come: audit."
 
 
 @pytest.mark.parametrize("kind", [torch.Tensor.float, torch.Tensor.char, torch.Tensor.bool])
 def test_equal_strands_solution(kind):
-    verdict = equal_strands(NET, X.char(), kind(edited(EVEN)))
+    verdict = check_2(kind(edited(EVEN)), x=X.char())
     # exp(5) - 1 = 147.4
     assert repr(verdict) == (
         "Passed: with 4 edits the + strand has 50.0 % of the probability and the - strand 50.0 % "
-        "(before: 83.3 and 16.7 %); the predicted counts go from 147.4 to 147.4."
+        "(before: 83.3 and 16.7 %); the predicted counts go from 147.4 to 147.4. In truth 75.0 % "
+        "are on the + strand, and 66.7 % of the reads are left; the network misjudged its own "
+        "design."
     )
     assert NET.training
 
@@ -239,14 +272,15 @@ def test_equal_strands_solution(kind):
     ],
 )
 def test_equal_strands_just_good_enough(word, n_more, said):
-    verdict = equal_strands(NET, X, edited(word, n_more))
+    verdict = check_2(edited(word, n_more), true_audit(word))
     assert verdict.passed, verdict.message
     assert said in verdict.message
 
 
 def test_one_edit_is_one_edit():
-    start = windows("AAAAATTTGGGGCCCCCCCC")  # 70 and 50
-    assert "with 1 edit the + strand" in equal_strands(NET, start, edited(EVEN)).message
+    start = windows("AAAAATTTGGGGCCCCCCCC")  # 70 and 50; in truth 15 and 3
+    verdict = check_2(edited(EVEN), true_audit(EVEN, before=18), x=start)
+    assert "with 1 edit the + strand" in verdict.message
 
 
 def several(x):
@@ -285,43 +319,22 @@ def with_n(x):
     ],
 )
 def test_equal_strands_mistakes(designed, message):
-    refused(equal_strands(NET, X, designed), message)
-
-
-def true_rates(codes):
-    """Each A is 3 reads on the + strand, each T is 1 on the - strand, and the flanks have 10 more.
-
-    Before there are 8 A, 24 reads on +, and none on -. EVEN has 12 and 4.
-    """
-    rates = np.stack([3.0 * (codes == 0), 1.0 * (codes == 3)], 1)
-    rates[..., [0, -1]] += [[10], [0]]
-    return rates
-
-
-AUDIT = {"plus_share": 12 / 16, "reads_left": 16 / 24}
-
-
-def audited(audit, designed=EVEN, rates=true_rates):
-    return equal_strands(NET, X, edited(designed), audit, rates)
+    refused(check_2(designed), message)
 
 
 @pytest.mark.parametrize("kind", [float, np.float32, torch.tensor])
 def test_audit(kind):
-    verdict = audited({name: kind(value) for name, value in AUDIT.items()})
+    verdict = check_2(edited(EVEN), {name: kind(value) for name, value in AUDIT.items()})
     assert verdict.passed, verdict.message
-    assert verdict.message.endswith(
-        "In truth 75.0 % are on the + strand, and 66.7 % of the reads are left; the network "
-        "misjudged its own design."
-    )
     assert verdict.numbers["reads_left"] == pytest.approx(2 / 3)
-    assert repr(audited(None)) == "Right so far; still to come: audit."
 
 
 def test_audit_that_agrees():
     def fair(codes):
         return np.stack([1.0 * (codes == 0), 1.0 * (codes == 3)], 1)
 
-    verdict = audited({"plus_share": 0.5, "reads_left": 1}, rates=fair)  # 4 and 4 of 8
+    agreed = {"plus_share": 0.5, "reads_left": 1}  # 4 and 4 of 8
+    verdict = check_2(edited(EVEN), agreed, rates=fair)
     assert verdict.message.endswith("100.0 % of the reads are left; the truth agrees.")
 
 
@@ -342,7 +355,7 @@ def test_audit_that_agrees():
     ],
 )
 def test_audit_mistakes(audit, message):
-    refused(audited(audit), message)
+    refused(check_2(edited(EVEN), audit), message)
 
 
 # --- the open task ----------------------------------------------------------------------------

@@ -155,8 +155,8 @@ def equal_strands(
     model: ProCapNet,
     x: Tensor,
     designed: Tensor | None,
-    audit: Mapping[str, float] | None = None,
-    rates: Callable[[np.ndarray], np.ndarray] | None = None,
+    audit: Mapping[str, float] | None,
+    rates: Callable[[np.ndarray], np.ndarray],
 ) -> Verdict:
     """Check Chapter 4, exercise 2: a promoter that fires on both strands equally.
 
@@ -176,7 +176,7 @@ def equal_strands(
         ``plus_share``: the true share of the + strand in the design; ``reads_left``: its true
         reads, divided by those of ``x``. Both of the L - 2 trim bases that the network predicts.
     rates
-        The truth, :func:`tssbook.simulator.procap_rates`. None asks for no audit.
+        The truth, :func:`tssbook.simulator.procap_rates`.
     """
     if designed is None:
         return EMPTY
@@ -194,8 +194,6 @@ def equal_strands(
         f"{100 - before:.1f} %); the predicted counts go from {was:,.1f} to {now:,.1f}."
     )
     told = {"edits": n, "percent on +": plus, "counts before": was, "counts after": now}
-    if rates is None:
-        return Verdict(True, said, told)
     if open_part := unfinished({"designed": designed, "audit": audit}):
         return open_part
     true = _audited(audit, x.detach().cpu(), designed.detach().cpu(), rates, model.trim)
@@ -327,8 +325,8 @@ def mask_training(
         ``truth`` and the same two: the share of all initiation, of both strands, that falls on
         masked bases, averaged over the windows; of the rates and of `to_proba` of each network.
     x
-        Windows with masked bases, one-hot ``(N, 4, L_in)``. They are all predicted again. They
-        should be validation windows, since the check says whether the training was long enough.
+        Windows with masked bases, one-hot ``(N, 4, L_in)``, of validation loci: the check says
+        whether the training was long enough. They are all predicted again.
     mappable
         False at masked bases, ``(N, L_out)`` bool.
     rates
