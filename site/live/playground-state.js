@@ -3,7 +3,7 @@
 import { N, Refused, LETTERS, decode, encode, readSequence } from "./core.js";
 import { PLAY_FIRST, PLAY_FRAME, PLAY_MIDDLE, PLAY_SHOWN, playDifference, playFramed } from "./playground-model.js";
 
-const PLAY_LINK = "#play~";
+export const PLAY_LINK = "#play~"; // how the part of an address begins that asks for a state
 const PLAY_STEPS = 300; // that can be undone
 export const PLAY_LEAST = 20; // bases of a sequence of one's own
 

@@ -24,7 +24,7 @@ export class PlayWords {
     this.words = words;
     this.chosen = 0;
     this.chips = words.map(([name], i) => {
-      const chip = make("button", { type: "button", onclick: () => this.choose(i) }, make("span", {}, name), make("code", {}));
+      const chip = make("button", { type: "button", onclick: () => this.choose(i) }, make("span", { class: "tss-grip", "aria-hidden": "true" }, "⠿"), make("span", {}, name), make("code", {}));
       chip.addEventListener("pointerdown", (event) => this.drag(event, i));
       return chip;
     });
@@ -63,7 +63,8 @@ export class PlayWords {
 
   /** Follow a finger or the mouse from a word to the grid. */
   drag(event, i) {
-    if (event.button) return;
+    // A finger drags by the grip alone: elsewhere it scrolls the page.
+    if (event.button || (event.pointerType === "touch" && !event.target.matches(".tss-grip"))) return;
     const chip = this.chips[i];
     const codes = this.codes(i);
     let ghost = null;

@@ -6,7 +6,7 @@ import { playDownload, playFasta, playTable } from "./playground-export.js";
 import { PlayFilters } from "./playground-filters.js";
 import { PlayGame } from "./playground-game.js";
 import { PLAY_FRAME, playEdits, playLoad, playPosition } from "./playground-model.js";
-import { PLAY_LEAST, PlayState, playLinked, playOwn } from "./playground-state.js";
+import { PLAY_LEAST, PLAY_LINK, PlayState, playLinked, playOwn } from "./playground-state.js";
 import { playColours } from "./playground-tracks.js";
 import { PlayView, playDense, playSaid } from "./playground-view.js";
 import { PlayWords } from "./playground-words.js";
@@ -280,3 +280,6 @@ figures.playground = async (box, given) => {
   const playground = new Playground(box, given);
   await playground.begin();
 };
+
+// A link to a state leads to the figure, which starts when it comes into sight.
+if (globalThis.location?.hash.startsWith(PLAY_LINK)) document.querySelector('[data-live="playground"]')?.scrollIntoView();
