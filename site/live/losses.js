@@ -9,15 +9,15 @@ export const ROUND = 50; // epochs of a round, after which the training pauses
 export function writeLoss(value) {
   if (value == null || !Number.isFinite(value)) return "–";
   if (value >= 1e5) return "over 100,000";
-  return value < 0.001 ? "under 0.001" : value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+  return value < 0.00001 ? "under 0.00001" : value >= 100 ? value.toFixed(0) : value >= 0.001 ? value.toPrecision(3) : value.toFixed(5);
 }
 
 /** The axes of the loss curves: where an epoch and a loss lie. */
 function lossAxes(training, size) {
   const all = MODELS.flatMap((name) => training.losses[name].map((entry) => entry.valid)).filter((loss) => loss > 0);
-  const [low, high] = [Math.max(-4, Math.floor(Math.log10(Math.min(0.1, ...all)))), 3];
+  const [low, high] = [Math.max(-5, Math.floor(Math.log10(Math.min(0.1, ...all)))), 3];
   const epochs = ROUND * Math.max(1, Math.ceil(training.epochs / ROUND));
-  const [left, right, top, bottom] = [52, size.width - 8, 8, size.height - 34];
+  const [left, right, top, bottom] = [60, size.width - 8, 8, size.height - 34];
   const x = (epoch) => left + ((right - left) * epoch) / epochs;
   const y = (loss) => bottom - ((bottom - top) * (Math.min(high, Math.max(low, Math.log10(loss))) - low)) / (high - low);
   return { low, high, epochs, left, right, bottom, x, y };
@@ -56,16 +56,27 @@ export function drawLosses(curves, training, now, given, size) {
     curves.svg.setAttribute("height", size.height);
     drawBehind(curves.behind, axes, given);
   }
+  const ends = [];
   for (const name of MODELS) {
-    const { seen, valid, label } = curves[name];
+    const { seen, valid } = curves[name];
     const losses = training.losses[name].map((entry, epoch) => [epoch, entry.valid]);
     if (Number.isFinite(now[name])) losses.push([training.epochs, now[name]]);
     valid.setAttribute("points", pointsOf(losses, axes));
     seen.setAttribute("points", pointsOf(training.losses[name].map((entry, epoch) => [epoch, entry.train]).slice(1), axes));
-    const [end, height] = [axes.x(losses.at(-1)[0]), axes.y(losses.at(-1)[1])];
-    const turn = end > axes.right - 60;
-    label.setAttribute("transform", `translate(${(end + (turn ? -4 : 4)).toFixed(1)} ${(height + (name === "CNN" ? 10 : -9)).toFixed(1)})`);
-    label.setAttribute("text-anchor", turn ? "end" : "start");
+    ends.push({ name, x: axes.x(losses.at(-1)[0]), y: axes.y(losses.at(-1)[1]) });
+  }
+  placeLabels(curves, ends, axes);
+}
+
+/** Name the curves at their ends: the upper one above, the lower one below, not one on the other. */
+function placeLabels(curves, ends, { right, bottom }) {
+  const [upper, lower] = ends.sort((a, b) => a.y - b.y);
+  lower.y = Math.min(lower.y + 10, bottom - 8);
+  upper.y = Math.min(upper.y - 9, lower.y - 14);
+  for (const { name, x, y } of ends) {
+    const turn = x > right - 60;
+    curves[name].label.setAttribute("transform", `translate(${(x + (turn ? -4 : 4)).toFixed(1)} ${y.toFixed(1)})`);
+    curves[name].label.setAttribute("text-anchor", turn ? "end" : "start");
   }
 }
 

@@ -37,12 +37,12 @@ function tint(value, limit) {
   return `color-mix(in srgb, ${value < 0 ? "#4393c3" : "#d6604d"} ${share}%, transparent)`;
 }
 
-/** The table of four rows and three columns under a name; `cell` makes what stands in each. */
-function filterTable(name, cell) {
+/** The table of four rows and three columns under a name, of cells in the order of weights. */
+function filterTable(name, cells, look = "") {
   const rows = Array.from(LETTERS, (letter, c) =>
-    make("tr", {}, make("th", { scope: "row" }, letter), ...Array.from({ length: WIDTH }, (_, i) => cell(c, i)))
+    make("tr", {}, make("th", { scope: "row" }, letter), ...cells.slice(WIDTH * c, WIDTH * (c + 1)))
   );
-  return make("table", {}, make("caption", {}, name), make("tbody", {}, ...rows));
+  return make("table", { class: look }, make("caption", {}, name), make("tbody", {}, ...rows));
 }
 
 /** The parts of the figure that stay; what changes is drawn into them. */
@@ -73,14 +73,14 @@ function slideParts(given) {
 /** Put the parts into the box, in reading order. */
 function layOutSlide(box, parts) {
   const sign = (text) => make("span", { class: "tss-slide-sign", "aria-hidden": "true" }, text);
-  const table = (name, cells) => filterTable(name, (c, i) => cells[WIDTH * c + i]);
   const inputs = parts.weights.map((input) => make("td", {}, input));
+  const tables = [filterTable("letters here", parts.here), sign("×"), filterTable("filter", inputs), sign("="), filterTable("products", parts.products, "tss-slide-wide")];
   box.append(
     make("div", { class: "tss-row" }, field("Sequence", parts.sequence), field("Filter", parts.preset)),
     parts.alert,
     parts.strip,
     parts.placeField,
-    make("div", { class: "tss-slide-tables" }, table("letters here", parts.here), sign("×"), table("filter", inputs), sign("="), table("products", parts.products)),
+    make("div", { class: "tss-slide-tables" }, ...tables),
     make("div", { class: "tss-row" }, field("bias", parts.bias), parts.total),
     parts.sums
   );

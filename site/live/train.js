@@ -22,7 +22,7 @@ const wordNumber = (letters) => encode(letters).reduce((number, code) => 4 * num
 function drawWords(rows, training) {
   for (const row of rows) {
     const said = row.word == null ? [null, null, null] : [training.scoreOf[row.word], ...MODELS.map((name) => training.models[name].predict(row.word))];
-    row.cells.forEach((cell, i) => (cell.textContent = said[i] == null || !(Math.abs(said[i]) < 1e5) ? "–" : write(said[i], 1)));
+    row.cells.forEach((cell, i) => (cell.textContent = said[i] == null || !(Math.abs(said[i]) < 1e5) ? "–" : write(Number(said[i].toFixed(6)), 1))) // 16.249999 as the rule's 16.25;
   }
 }
 
@@ -210,7 +210,7 @@ class TrainFigure {
     if (!this.settings()) return;
     this.training.step(this.wanted.rate);
     this.draw();
-    this.parts.status.textContent = `One step, on one batch. ${this.said()}`;
+    this.parts.status.textContent = `One step, on one batch of words: ${this.said()}.`;
     this.stopIfLost();
   }
 
@@ -231,7 +231,7 @@ class TrainFigure {
     }
     if (this.stopIfLost()) return;
     if (training.epoch < this.until) this.next = requestAnimationFrame((then) => this.frame(then, time));
-    else this.pause(`${training.epoch} epochs are done. ${this.said()}`);
+    else this.pause(`${training.epoch} epochs are done: ${this.said()}.`);
   }
 
   /** Stop with a sentence where a loss became no number; say whether it did. */
@@ -248,16 +248,15 @@ class TrainFigure {
 
   /** Both validation losses in words. */
   said() {
-    const losses = MODELS.map((name) => `${name} ${writeLoss(this.now[name])}`);
-    return `Mean squared error on the validation words: ${losses.join(", ")}.`;
+    return MODELS.map((name) => `${name} ${writeLoss(this.now[name])}`).join(", ");
   }
 
   /** Draw the state of the training. */
   draw() {
     const { training, parts } = this;
     this.now = Object.fromEntries(MODELS.map((name) => [name, training.validate(name)]));
-    parts.now.textContent = `epoch ${training.epoch}, batch ${training.batch} of ${training.batches} · validation MSE: ${MODELS.map((name) => `${name} ${writeLoss(this.now[name])}`).join(", ")}`;
-    parts.curves.svg.setAttribute("aria-label", `Loss curves over ${training.epoch} epochs. ${this.said()}`);
+    parts.now.textContent = `epoch ${training.epoch}, batch ${training.batch} of ${training.batches} · validation MSE: ${this.said()}`;
+    parts.curves.svg.setAttribute("aria-label", `Loss curves over ${training.epoch} epochs; validation loss now: ${this.said()}`);
     drawLosses(parts.curves, training, this.now, this.isChapters && this.given, this.size);
     drawWords(parts.rows, training);
     drawFilters(parts, training, !this.running);
