@@ -22,7 +22,8 @@ CHECKPOINTS = SITE.parent / "lib" / "tssbook" / "shipped" / "checkpoints"
 
 # Each after those that it imports from; the last one starts the figures.
 MODULES = (
-    "core", "convolve", "simplenet", "procapnet", "promoternet",
+    "core", "convolve", "simplenet", "procapnet", "promoternet", "formula",
+    "touch-bench", "touch-view", "touch",
     "playground-model", "playground-state", "playground-tracks", "playground-view",
     "playground-editor", "playground-words", "playground-filters", "playground-export",
     "playground-game", "playground",

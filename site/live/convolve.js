@@ -7,6 +7,15 @@ function clip(from, to, length) {
   return [Math.max(from, 0), Math.min(to, length)];
 }
 
+/** Write bases into codes from `start` on; return the range [from, to) of those that differ. */
+export function overwrite(codes, start, bases) {
+  let [from, to] = [0, bases.length];
+  while (from < to && codes[start + from] === bases[from]) from++;
+  while (from < to && codes[start + to - 1] === bases[to - 1]) to--;
+  codes.set(bases, start);
+  return [start + from, start + to];
+}
+
 /**
  * A convolution that reads letters, lengths kept: sums of table rows instead of products.
  *

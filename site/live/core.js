@@ -79,16 +79,16 @@ export function random(seed) {
 
 /** The numbers of base64 that holds little-endian floats of 32 or 16 bits (IEEE 754). */
 export function floats(base64, size) {
-  const bytes = Uint8Array.from(atob(base64), (sign) => sign.charCodeAt(0));
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
   if (size === 32) return new Float32Array(bytes.buffer, 0, bytes.length >> 2);
   const bits = new Uint16Array(bytes.buffer, 0, bytes.length >> 1);
+  const powers = Array.from({ length: 31 }, (_, exponent) => 2 ** (Math.max(exponent, 1) - 25));
   return Float32Array.from(bits, (half) => {
-    const sign = half & 0x8000 ? -1 : 1;
     const exponent = (half >> 10) & 31;
-    const fraction = half & 1023;
-    if (exponent === 0) return sign * fraction * 2 ** -24;
-    if (exponent === 31) return fraction ? NaN : sign * Infinity;
-    return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+    const fraction = (half & 1023) + (exponent ? 1024 : 0);
+    return (half & 0x8000 ? -fraction : fraction) * (powers[exponent] ?? NaN);
   });
 }
 

@@ -1,7 +1,7 @@
 // The network of Chapter 4: shape and size of initiation. See tssbook.models.procapnet.
 
 import { Refused } from "./core.js";
-import { Reader, Spread } from "./convolve.js";
+import { Reader, Spread, overwrite } from "./convolve.js";
 
 /**
  * A ProCapNet that predicts one sequence and follows its changes.
@@ -58,8 +58,8 @@ export class ProCapNet {
 
   /** Replace the bases from `start` on. */
   edit(start, codes) {
-    this.codes.set(codes, start);
-    this.update(start - this.reader.half, start + codes.length + this.reader.half);
+    const [from, to] = overwrite(this.codes, start, codes);
+    if (from < to) this.update(from - this.reader.half, to + this.reader.half);
   }
 
   /** Take a filter of the first layer out, or put it back. */

@@ -1,7 +1,7 @@
 // The network of Chapter 2: one number for a promoter. See tssbook.models.promoter.
 
 import { Refused } from "./core.js";
-import { Reader, Spread } from "./convolve.js";
+import { Reader, Spread, overwrite } from "./convolve.js";
 
 /** A convolution's weight and bias, {weight: {shape, values}, bias}, with its batch norm in them. */
 function folded(tensors, layer) {
@@ -56,10 +56,10 @@ export class PromoterNet {
 
   /** Replace the bases from `start` on. */
   edit(start, codes) {
-    const end = start + codes.length;
-    this.known.fill(0, Math.max(0, start - this.reach), end + this.reach);
-    this.codes.set(codes, start);
-    this.update(start, end);
+    const [from, to] = overwrite(this.codes, start, codes);
+    if (from === to) return;
+    this.known.fill(0, Math.max(0, from - this.reach), to + this.reach);
+    this.update(from, to);
   }
 
   /** Compute anew what depends on the codes [from, to). */

@@ -1,7 +1,7 @@
 // The network of Chapter 3: motifs, then what they do. See tssbook.models.puffin.
 
 import { Refused } from "./core.js";
-import { Fourier, Reader } from "./convolve.js";
+import { Fourier, Reader, overwrite } from "./convolve.js";
 
 const BLOCK = 1024; // of a Fourier transform: 424 positions and the 601 of an effect
 
@@ -231,10 +231,10 @@ export class SimpleNet {
 
   /** Replace the bases from `start` on; the prediction changes within the returned range [from, to). */
   edit(start, codes) {
-    const end = start + codes.length;
-    this.codes.set(codes, start);
-    for (const path of this.paths) path.edit(this.codes, start, end, this.sums);
-    return this.rectify(Math.max(0, start - this.margin), Math.min(this.codes.length, end + this.margin));
+    const [from, to] = overwrite(this.codes, start, codes);
+    if (from === to) return [from, to];
+    for (const path of this.paths) path.edit(this.codes, from, to, this.sums);
+    return this.rectify(Math.max(0, from - this.margin), Math.min(this.codes.length, to + this.margin));
   }
 
   /** Softplus of the sums at [from, to). */

@@ -1,6 +1,7 @@
 // Puts live figures in the place of their stored pictures, when the reader comes near.
 
 import { Refused, encode, figures, loadWeights } from "./core.js";
+import { Formula } from "./formula.js";
 import { ProCapNet } from "./procapnet.js";
 import { PromoterNet } from "./promoternet.js";
 import { SimpleNet } from "./simplenet.js";
@@ -40,4 +41,4 @@ export function start() {
 }
 
 // For tests, and for readers who like to look behind things.
-globalThis.tssLive = { loadWeights, figures, encode, ProCapNet, PromoterNet, SimpleNet };
+globalThis.tssLive = { loadWeights, figures, encode, Formula, ProCapNet, PromoterNet, SimpleNet };
