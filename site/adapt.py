@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -16,7 +15,6 @@ from docutils import nodes
 
 # What the theme brings along and no reader needs: sources for debugging it, its translations.
 UNUSED = ("**/*.js.map", "**/*.css.map", "locales")
-MATHJAX_PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions")
 
 INCLUDE = re.compile(r"\{\{< include (\S+) >\}\}")
 SOLUTION = re.compile(r"\[([^\]]*)\]\((?:\.\./)?solutions/[^)]*\)")
@@ -176,21 +174,12 @@ def hide_source(app, pagename: str, templatename: str, context: dict, doctree) -
 
 
 def add_offline_scripts(app, error: Exception | None) -> None:
-    """Put MathJax, Vega and live figures into the finished site (an event handler)."""
+    """Put Vega and live figures into the finished site (an event handler)."""
     if error is not None:
         return
     static = Path(app.outdir) / "_static"
     vega.write_bundle(static / "vega.js")
     live.write(static)
-    # The package's name has hyphens, so that it cannot be imported: only found.
-    package = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent
-    for part in MATHJAX_PARTS:
-        source, target = package / "static" / "mathjax" / part, static / "mathjax" / part
-        if source.is_dir():
-            shutil.copytree(source, target, dirs_exist_ok=True)
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
 
 
 def name_toggles(app, error: Exception | None) -> None:

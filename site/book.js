@@ -35,14 +35,23 @@
     });
   }
 
-  // What scrolls must be reachable with the keyboard.
+  // What scrolls must be reachable with the keyboard. Each box is laid out to be measured, so this
+  // is done while the browser has nothing else to do; what is folded waits until it is opened.
   function focusScrollers(page) {
-    page.querySelectorAll("pre, .tss-scroll, .tss-vega, .cell_output, .cell-output").forEach(
-      function (box) {
+    var boxes = Array.from(page.querySelectorAll(
+      "pre, .tss-scroll, .tss-vega, .cell_output, .cell-output, div.tss-formula, .pst-scrollable-table-container"
+    ));
+    var idle = window.requestIdleCallback || function (work) { setTimeout(work, 10); };
+    idle(function work(deadline) {
+      do {
+        var box = boxes.pop();
+        if (!box || box.closest("details:not([open])")) continue;
         var wide = box.scrollWidth > box.clientWidth || box.classList.contains("tss-vega");
         if (wide) box.tabIndex = 0;
-      }
-    );
+      } while (boxes.length && deadline && deadline.timeRemaining() > 20);
+      if (boxes.length) idle(work);
+      else page.dataset.measured = "";
+    });
   }
 
   // Paper is white: Sphinx's dark theme steps aside while a page is printed.
@@ -71,12 +80,16 @@
     if (!page) return;
     markCallouts(page);
     boxWideThings(page);
-    focusScrollers(page);
-    window.addEventListener("resize", function () { focusScrollers(page); });
+    var focus = function () { focusScrollers(page); };
+    focus();
+    window.addEventListener("resize", focus);
+    page.addEventListener("toggle", focus, true);
     printOnWhite(document.documentElement);
     loadLive(page);
   }
 
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
-  else start();
+  // Before the scripts that wait for the whole page: they measure what this one still changes.
+  if (document.readyState === "loading") {
+    document.addEventListener("readystatechange", start, {once: true});
+  } else start();
 })();

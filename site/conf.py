@@ -10,6 +10,7 @@ ROOT = SITE.parent
 sys.path.insert(0, str(SITE))
 
 import adapt  # noqa: E402  (beside this file)
+import lighter  # noqa: E402
 
 book = adapt.read_book(ROOT)
 
@@ -19,7 +20,7 @@ copyright = author
 html_title = book["title"]
 language = "en"
 
-extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinx_copybutton"]
+extensions = ["myst_nb", "formulas", "sphinx_copybutton"]
 root_doc = "index"
 source_suffix = {".ipynb": "myst-nb", ".qmd": "myst-nb"}
 include_patterns = adapt.pages(book)
@@ -33,8 +34,7 @@ myst_enable_extensions = ["amsmath", "dollarmath", "html_image", "strikethrough"
 myst_heading_anchors = 4
 myst_html_meta = {"description": book["description"]}
 myst_links_external_new_tab = False
-mathjax_path = "mathjax/tex-chtml.js"
-mathjax3_config = {"options": {"enableMenu": False}}
+html_math_renderer = "mathml"
 copybutton_selector = "div.highlight:not(.output *) > pre, .text_markdown div.highlight > pre"
 
 html_theme = "sphinx_book_theme"
@@ -71,4 +71,5 @@ def setup(app):  # noqa: D103
     app.connect("html-page-context", adapt.hide_source, priority=100)
     app.connect("build-finished", adapt.add_offline_scripts)
     app.connect("build-finished", adapt.name_toggles)
+    app.connect("build-finished", lighter.finish)
     app.connect("build-finished", adapt.remove_unused)

@@ -66,7 +66,7 @@ def policy(allowed: set[str]) -> str:
         "default-src": ["'none'"],
         # 'unsafe-hashes': without it the checksums would hold for scripts, not for handlers.
         "script-src": ["'self'", "'unsafe-hashes'", *sorted(map(digest, allowed))],
-        # Pandas' tables, MathJax and Vega write style attributes and sheets while the page is open.
+        # Pandas' tables have style sheets, blocks of code state their height, and Vega writes both.
         "style-src": ["'self'", "'unsafe-inline'"],
         "img-src": ["'self'", "data:"],
         "font-src": ["'self'"],

@@ -60,6 +60,15 @@ def test_a_failed_build_leaves_the_old_site(tmp_path: Path) -> None:
     assert list((folder / "build").iterdir()) == []
 
 
+def test_a_formula_that_cannot_be_drawn_fails_the_build(tmp_path: Path) -> None:
+    """The message names the page and the command."""
+    ran = build(small_book(tmp_path, r"# Title\n\n$\\nonsense$"))
+    assert ran.returncode == 1
+    assert "01-toy-cnn.ipynb" in ran.stderr
+    assert "no MathML" in ran.stderr
+    assert "nonsense" in ran.stderr
+
+
 def test_a_build_replaces_the_old_site_and_names_its_engine(tmp_path: Path) -> None:
     """Nothing of the old site remains; the last line says which engine was used."""
     folder = small_book(tmp_path, "# Title")
@@ -120,6 +129,52 @@ def test_cdn_scripts_leave_the_pages_of_quarto(script: Script) -> None:
     )
     kept = '<script src="site_libs/quarto.js"></script>\n<script>var kept = 1;</script>\n'
     assert script("site/strip_cdn.py").strip(page) == kept
+
+
+ICONS = (
+    '{"file":[384,512,[128196],"f15b","M0 outline"]},{sun:[576,512,[9728],"f185","M1"]},'
+    '{file:[384,512,[128196],"f15b","M2 solid"]}'
+)
+
+
+def test_icons_are_drawn_as_solid_ones_and_keep_their_classes(script: Script) -> None:
+    """The icon's own name, not its size; an icon that the theme's script lacks stops the build."""
+    lighter = script("site/lighter.py")
+    html = '<i class="me-1 fa-solid fa-lg fa-file" title="File"></i><i>no icon</i>'
+    assert lighter.drawn(html, ICONS) == (
+        '<svg class="tss-icon me-1 fa-lg fa-file" title="File" aria-hidden="true"'
+        ' viewBox="0 0 384 512"><path fill="currentColor" d="M2 solid"/></svg><i>no icon</i>'
+    )
+    with pytest.raises(ValueError, match="'moon'"):
+        lighter.drawn('<i class="fas fa-moon"></i>', ICONS)
+
+
+def test_scripts_wait_and_code_states_its_lines(script: Script) -> None:
+    """But for the two scripts that others build on at once; inline ones stay as they are."""
+    html = (
+        "<!-- So that users can add custom icons -->\n"
+        '<script defer src="_static/scripts/fontawesome.js?digest=9"></script>'
+        '<link rel="preload" as="script" href="_static/scripts/bootstrap.js" />'
+        '<script src="../_static/documentation_options.js?v=1"></script>'
+        '<script src="../_static/doctools.js?v=1"></script><script>a = 1</script>'
+        '<script src="_static/book.js"></script><script src="searchindex.js"></script>'
+        '<div class="highlight"><pre><span></span>a\n<b>b</b>\n</pre></div>'
+    )
+    assert script("site/lighter.py").lighter(html, ICONS) == (
+        '<script src="../_static/documentation_options.js?v=1"></script>'
+        '<script defer src="../_static/doctools.js?v=1"></script><script>a = 1</script>'
+        '<script src="_static/book.js"></script><script defer src="searchindex.js"></script>'
+        '<div class="highlight" style="--lines: 2"><pre><span></span>a\n<b>b</b>\n</pre></div>'
+    )
+
+
+def test_another_theme_has_to_be_looked_at_again(script: Script) -> None:
+    """The line that is taken out of the theme's script is there, and once."""
+    lighter = script("site/lighter.py")
+    assert lighter.quicker(f"a(e=>{{{lighter.MEASURED}}})") == "a(e=>{0})"
+    for code in ("", lighter.MEASURED * 2):
+        with pytest.raises(ValueError, match="tabIndex"):
+            lighter.quicker(code)
 
 
 def test_a_policy_allows_the_code_of_all_pages_and_no_other(script: Script, tmp_path: Path) -> None:
