@@ -33,7 +33,7 @@ export function touchParts(given) {
     network: make("div", { role: "grid", class: "tss-touch-map", "aria-label": "The network: what each letter at each position would change" }),
     truth: make("div", { class: "tss-touch-map", "aria-hidden": "true" }),
     word: make("input", { type: "text", size: 14, spellcheck: "false", autocomplete: "off", autocapitalize: "characters" }),
-    put: button("Write"),
+    put: make("button", { type: "submit" }, "Write"),
     alert: make("p", { role: "alert" }),
   };
 }

@@ -208,7 +208,7 @@ class Touch {
     try {
       const word = readSequence(parts.word.value, { most: 40 });
       const room = bench.length - this.at[0];
-      if (word.length > room) throw new Refused(`That is ${word.length} letters, and ${room} positions are left up to the start site.`);
+      if (word.length > room) throw new Refused(`That is ${word.length} letters, and ${room} position${room === 1 ? " is" : "s are"} left up to the start site.`);
       this.write(this.at[0], encode(word));
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
