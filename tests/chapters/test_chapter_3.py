@@ -125,7 +125,7 @@ def test_reads_are_the_exponential_of_activity(chapter):
 
 def test_loss_ignores_height_and_punishes_a_shift(chapter):
     losses = pd.DataFrame(chapter["losses"]).T
-    shape, amount = losses["shape"], losses["amount, weighted"]
+    shape, amount = losses["shape"], losses["amount"]
     assert shape["three times as high"] == pytest.approx(shape["predicted"], rel=1e-3)
     assert amount["three times as high"] > 1.2 * amount["predicted"]
     assert shape["moved by 10 bp"] > 1.5 * shape["flat"] > 3 * shape["predicted"]
