@@ -197,6 +197,10 @@ def uncertain_outputs_are_tagged(nb: NotebookNode, path: Path) -> Iterator[str]:
         for tag in tags(cell).intersection(KEPT_TAGS):
             if "nbval-ignore-output" not in tags(cell):
                 yield f"cell {cell.id} is tagged {tag} and not nbval-ignore-output"
+        if "nbval-ignore-output" not in tags(cell) and any(
+            'class="tss-live"' in out.get("data", {}).get("text/html", "") for out in cell.outputs
+        ):
+            yield f"cell {cell.id} has a live figure, whose page holds a picture; tag it as well"
     real = any("real-data" in tags(cell) for cell in nb.cells)
     if real != bool(nb.metadata.get("tssbook", {}).get("files")):
         yield (

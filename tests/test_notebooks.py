@@ -122,6 +122,7 @@ FAULTS = [
     ("counts_are_1_to_n", sets(3, execution_count=7)),
     ("counts_are_1_to_n", sets(3, execution_count=None)),
     ("uncertain_outputs_are_tagged", tagged("timing")),
+    ("uncertain_outputs_are_tagged", shows("text/html", '<div class="tss-live"></div>')),
     ("uncertain_outputs_are_tagged", tagged("real-data", "nbval-ignore-output")),
     ("uncertain_outputs_are_tagged", lambda nb: nb.metadata.update(tssbook={"files": ["x"]})),
     ("uncertain_outputs_are_tagged", lambda nb: nb.metadata.update(tssbook={"ran": {"x": "y"}})),
