@@ -72,6 +72,7 @@ def main() -> None:
         page = '<!doctype html><html lang="en"><title>live</title><script src="live.js"></script>'
         (folder / "index.html").write_text(page)
         browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        print(f"Chromium {browser.version}")
         for name in NETWORKS:
             for what, times in measure(browser, folder, name).items():
                 median = statistics.median(times)

@@ -109,6 +109,21 @@ def test_model_weighs_the_motifs_of_one_promoter_badly(chapter):
     assert abs(listed.loc[-292, "model"]) < 0.2
 
 
+def test_network_sees_words_and_hardly_places(chapter):
+    """What the text reads off the table of written words."""
+    table = pd.DataFrame(chapter["table"], index=["network", "truth"])
+    nrf1, tata = table["NRF1"], table["TATA"]
+    assert nrf1.loc["network"].between(2.9, 3.9).all()
+    assert nrf1.loc["truth", [-1500, -600]].abs().max() < 0.01
+    assert nrf1.loc["truth", [-60, -30]].min() > 3.3
+    assert tata.loc["truth"].idxmax() == -30
+    assert tata.loc["truth", -30] > 0.6
+    assert tata.loc["network"].max() < 0.2
+    touched = chapter["touched"]
+    assert touched.loc["TATA box", "network, log2"] < touched.loc["TATA box", "truth, log2"] - 3
+    assert touched["gene"].iloc[0] == chapter["gene"]
+
+
 def test_live_training_follows_its_recipe(chapter, monkeypatch):
     """The TRAIN branch, on 256 genes: same rows, same coins, twice the same weights."""
     few = Split(*(rows[:256] for rows in chapter["by_chromosome"]))
