@@ -19,6 +19,7 @@ from torch import Tensor
 from tools.notebooks import ROOT, read, tags
 from tssbook.models import ProCapNet, PromoterNet, SimpleNet, ToyCNN, procapnet, puffin, toy
 
+
 def yours(chapter: str) -> dict[str, Any]:
     """Classes and functions of the chapter's cells tagged ``make-it-yours``, and nothing else."""
     path = next(p for p in (ROOT / "chapters").glob(f"{chapter}-*.ipynb") if "real" not in p.stem)
