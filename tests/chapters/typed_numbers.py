@@ -69,7 +69,7 @@ GIVEN: dict[str, dict[str, str]] = {
         "needs 165. The window is 1,000 + 2 x 165 = 1,330": "worked out by hand: 150 + 15",
     },
     "chapters/playground.ipynb": {
-        "Chapter 3 or 4, or only": "names of chapters",
+        "Chapter 3 or 4, or only": "numbers of chapters",
         "about 5 minutes, and": "words and cells, see site/made.py",
         "TATAAAA some 30 bases in front": "what the reader is asked to look at",
         "Write Reb1 at -150": "what the reader is asked to do",
