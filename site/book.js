@@ -39,15 +39,16 @@
   // is done while the browser has nothing else to do; what is folded waits until it is opened.
   function focusScrollers(page) {
     var boxes = Array.from(page.querySelectorAll(
-      "pre, .tss-scroll, .tss-vega, .cell_output, .cell-output, div.tss-formula, .pst-scrollable-table-container"
+      "pre, .tss-scroll, .tss-vega, .cell_output, .cell_output > .output, .cell-output,"
+      + " .tss-formula, .pst-scrollable-table-container"
     ));
     var idle = window.requestIdleCallback || function (work) { setTimeout(work, 10); };
     idle(function work(deadline) {
       do {
         var box = boxes.pop();
         if (!box || box.closest("details:not([open])")) continue;
-        var wide = box.scrollWidth > box.clientWidth || box.classList.contains("tss-vega");
-        if (wide) box.tabIndex = 0;
+        var wide = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
+        if (wide || box.classList.contains("tss-vega")) box.tabIndex = 0;
       } while (boxes.length && deadline && deadline.timeRemaining() > 20);
       if (boxes.length) idle(work);
       else page.dataset.measured = "";

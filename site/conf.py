@@ -10,6 +10,7 @@ ROOT = SITE.parent
 sys.path.insert(0, str(SITE))
 
 import adapt  # noqa: E402  (beside this file)
+import formulas  # noqa: E402
 import lighter  # noqa: E402
 
 book = adapt.read_book(ROOT)
@@ -20,7 +21,7 @@ copyright = author
 html_title = book["title"]
 language = "en"
 
-extensions = ["myst_nb", "formulas", "sphinx_copybutton"]
+extensions = ["myst_nb", "sphinx_copybutton"]
 root_doc = "index"
 source_suffix = {".ipynb": "myst-nb", ".qmd": "myst-nb"}
 include_patterns = adapt.pages(book)
@@ -66,6 +67,7 @@ html_theme_options = {
 
 
 def setup(app):  # noqa: D103
+    app.add_html_math_renderer("mathml", (formulas.write, None), (formulas.write, None))
     app.connect("source-read", adapt.adapt_source)
     app.connect("doctree-read", adapt.adapt_headings, priority=100)  # before contents are taken
     app.connect("html-page-context", adapt.hide_source, priority=100)

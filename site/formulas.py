@@ -24,8 +24,3 @@ def write(writer, node: nodes.math | nodes.math_block) -> None:
     tag = "div" if block else "span"
     writer.body.append(f'<{tag} class="tss-formula">{drawn}</{tag}>')
     raise nodes.SkipNode
-
-
-def setup(app) -> None:
-    """Take the place of Sphinx's MathJax."""
-    app.add_html_math_renderer("mathml", (write, None), (write, None))

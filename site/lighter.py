@@ -1,7 +1,7 @@
 """Make the pages of Sphinx's theme lighter, so that they can be read sooner.
 
-The theme loads a script of 1.5 MB with two thousand icons on each page, and their names as style;
-the book needs fourteen, which are drawn into the pages. Other scripts wait until the page is read.
+The theme loads a script of 1.5 MB with two thousand icons on each page, and their names as style.
+The book needs fourteen, which are drawn into the pages. Other scripts wait until the page is read.
 """
 
 from __future__ import annotations

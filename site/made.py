@@ -112,9 +112,10 @@ def pattern(forms: list[str]) -> re.Pattern[str]:
 
 
 def sections(root: Path, book: dict) -> list[tuple[str, str, str]]:
-    """Return the chapters' sections as ``(name, address, text)``, in the order of the book."""
+    """Return the sections as ``(name, address, text)``, in the order of the book."""
     found = []
-    for page in (p for p in book["chapters"] if isinstance(p, str) and p.endswith(".ipynb")):
+    pages = [p for title, files in adapt.parts(book) if title != "Solutions" for p in files]
+    for page in (p for p in pages if p.endswith(".ipynb")):
         prose = [c["source"] for c in notebook(root / page) if c["cell_type"] == "markdown"]
         text = "\n\n".join(prose)
         chapter = re.search(r"^# (Chapter \d+(?=:))?:?\s*(.*)$", text, flags=re.MULTILINE)

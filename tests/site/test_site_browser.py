@@ -179,7 +179,7 @@ def test_math_is_typeset(visit: Visit, site: Path, pages: list[Path]) -> None:
     drawn = 0
     for address in addresses(site, pages)[1:]:
         visit.open(address)
-        formulas = visit.page.locator("main math").all_inner_texts()
+        formulas = visit.page.locator("main math").all_text_contents()
         drawn += len(formulas)
         assert not [text for text in formulas if "\\" in text or "$" in text]
         assert visit.page.locator("main .math, script[src*=mathjax]").count() == 0
