@@ -33,37 +33,64 @@ export function logo(heights, { width, height, label }) {
 }
 
 /**
- * `given`: `{network, tracks, pairs, motifs: [{filter, name, note, logo}]}`: `pairs` are names of two
- * tracks, that of the motif's own strand first; `logo` is 4 rows of heights.
+ * `given`: `{network, tracks, pairs, motifs: [{channel, name, note, logo}]}`: `pairs` are names of two
+ * tracks, that of the motif's own strand first; `channel` reads the motif as `logo` has it, 4 rows of
+ * heights.
  */
 figures.motifs = async (box, given) => {
   const { tensors } = await loadWeights(given.network);
   const weight = tensors["deconv.weight"];
   let [chosen, pair, distance, flipped] = [0, 0, 0, false];
   const place = make("div", { class: "tss-motif-logo" });
-  const svg = make("svg");
+  const svg = make("svg", { class: "tss-touch" });
   const frame = make("div", { class: "tss-frame" }, svg);
   const said = make("p", { "aria-live": "polite", class: "tss-said" });
   const keys = ["tss-plus-key", "tss-minus-key"].map((name) => make("span", { class: name }));
   const filters = tensors["conv.weight"].shape[0];
 
-  const curvesOf = () => given.pairs[pair].map((name) =>
-    effectCurve(weight, given.motifs[chosen].filter + (flipped ? filters : 0), given.tracks.indexOf(name)));
+  let toX = null; // where a distance lies in the drawing
 
-  const largest = Math.max(...given.motifs.flatMap(({ filter }) => given.pairs.flat().map((name) =>
-    Math.max(...effectCurve(weight, filter, given.tracks.indexOf(name)).map(Math.abs)))));
+  const curvesOf = () => {
+    const channel = (given.motifs[chosen].channel + (flipped ? filters : 0)) % (2 * filters);
+    return given.pairs[pair].map((name) => effectCurve(weight, channel, given.tracks.indexOf(name)));
+  };
+
+  const largest = Math.max(...given.motifs.flatMap(({ channel }) => given.pairs.flat().map((name) =>
+    Math.max(...effectCurve(weight, channel, given.tracks.indexOf(name)).map(Math.abs)))));
 
   function draw(width) {
     const label = `Effect of ${given.motifs[chosen].name} on ${given.pairs[pair].join(" and ")} by distance`;
     const y = { from: -largest / 2, to: largest, title: "effect, before the softplus" };
     const x = { from: -EFFECT_REACH, to: EFFECT_REACH, title: "distance from the motif, bp" };
     const axes = drawAxes(svg, { x, y, width, height: 280, label });
+    toX = axes.x;
     axes.plot.append(make("line", { x1: axes.x(-EFFECT_REACH), x2: axes.x(EFFECT_REACH), y1: axes.y(0), y2: axes.y(0), class: "tss-zero" }));
     curvesOf().forEach((curve, i) => {
       const points = Array.from(curve, (value, j) => `${axes.x(j - EFFECT_REACH).toFixed(1)},${axes.y(value).toFixed(1)}`);
       axes.plot.append(make("polyline", { points: points.join(" "), class: i ? "tss-minus-curve" : "tss-plus-curve" }));
     });
     axes.plot.append(make("line", { x1: axes.x(distance), x2: axes.x(distance), y1: axes.y(y.from), y2: axes.y(y.to), class: "tss-cursor" }));
+  }
+
+  /** Go to a distance. */
+  function go(to) {
+    distance = Math.min(EFFECT_REACH, Math.max(-EFFECT_REACH, Math.round(to)));
+    slider.value = distance;
+    update();
+  }
+
+  /** Go to where the first track's curve is farthest from 0. */
+  function goToPeak() {
+    const sizes = curvesOf()[0].map(Math.abs);
+    go(sizes.indexOf(Math.max(...sizes)) - EFFECT_REACH);
+  }
+
+  /** Go to where the pointer is. */
+  function point(event) {
+    if (event.type === "pointermove" && !event.buttons) return;
+    const [from, to] = [toX(-EFFECT_REACH), toX(EFFECT_REACH)];
+    const at = event.clientX - svg.getBoundingClientRect().left;
+    go(-EFFECT_REACH + ((at - from) / (to - from)) * 2 * EFFECT_REACH);
   }
 
   function update() {
@@ -79,12 +106,14 @@ figures.motifs = async (box, given) => {
 
   const option = (text, value) => make("option", { value }, text);
   const choose = (label, texts, set) => make("label", { class: "tss-field" }, make("span", {}, label),
-    make("select", { onchange: (event) => { set(+event.target.value); update(); } }, ...texts.map(option)));
-  const slider = make("input", { type: "range", min: -EFFECT_REACH, max: EFFECT_REACH, step: 1, value: 0, class: "tss-wide", "aria-label": "Distance from the motif, in bases", oninput: (event) => { distance = +event.target.value; update(); } });
+    make("select", { onchange: (event) => { set(+event.target.value); goToPeak(); } }, ...texts.map(option)));
+  const slider = make("input", { type: "range", min: -EFFECT_REACH, max: EFFECT_REACH, step: 1, value: 0, class: "tss-wide", "aria-label": "Distance from the motif, in bases", oninput: () => go(+slider.value) });
+  svg.addEventListener("pointerdown", point);
+  svg.addEventListener("pointermove", point);
   const turn = make("button", { type: "button", "aria-pressed": "false", onclick: () => {
     flipped = !flipped;
     turn.setAttribute("aria-pressed", flipped);
-    update();
+    goToPeak();
   } }, "Other strand");
   box.append(
     make("div", { class: "tss-row" },
@@ -94,5 +123,5 @@ figures.motifs = async (box, given) => {
     make("p", { class: "tss-legend" }, ...keys),
     said);
   const redraw = onWidth(frame, draw);
-  update();
+  goToPeak();
 };

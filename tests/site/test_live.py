@@ -86,8 +86,8 @@ MOTIFS = {
     "tracks": [f"track {i}" for i in range(10)],
     "pairs": [["track 0", "track 9"], ["track 1", "track 8"]],
     "motifs": [
-        {"filter": 3, "name": "TATA box", "note": "", "logo": [[0, 1], [0, 0], [0, 0], [1, 0]]},
-        {"filter": 5, "name": "<b>other</b>", "note": "", "logo": [[1], [0], [0], [0]]},
+        {"channel": 3, "name": "TATA box", "note": "", "logo": [[0, 1], [0, 0], [0, 0], [1, 0]]},
+        {"channel": 45, "name": "<b>other</b>", "note": "", "logo": [[1], [0], [0], [0]]},
     ],
 }
 POINTS = {
@@ -108,12 +108,20 @@ def test_motifs_and_their_effects(visit: Visit) -> None:
         if (button.get_attribute("aria-pressed") == "true") != turned:
             button.click()
         live.get_by_role("slider").fill(str(distance))
-        channel = MOTIFS["motifs"][motif]["filter"] + 40 * turned
+        channel = (MOTIFS["motifs"][motif]["channel"] + 40 * turned) % 80
         wanted = [f"{weight[t, channel, 300 - distance]:.2f}" for t in (0, 9)]
         said = live.locator(".tss-said").inner_text().replace("\N{MINUS SIGN}", "-")
         found = re.search(r"track 0 ([-\d.]+), track 9 ([-\d.]+)\.$", said).groups()
         assert [float(x) for x in found] == [float(x) for x in wanted], said
     assert live.locator("b").count() == 0  # names are text
+    live.get_by_role("combobox", name="Motif").select_option("0")  # at its peak
+    if live.get_by_role("button", name="Other strand").get_attribute("aria-pressed") == "true":
+        live.get_by_role("button", name="Other strand").click()
+    peak = np.abs(weight[0, 3, ::-1]).argmax() - 300
+    assert live.get_by_role("slider").input_value() == str(peak)
+    box = live.locator(".tss-zero").bounding_box()
+    visit.page.mouse.click(box["x"] + box["width"] * 0.75, box["y"])  # 150 of -300 to 300
+    assert abs(int(live.get_by_role("slider").input_value()) - 150) <= 1
 
 
 def test_points_are_touched_walked_and_looked_up(visit: Visit) -> None:
