@@ -33,8 +33,8 @@ export class PlayGame {
     return make(
       "p",
       {},
-      `The promoter is ${title}, simulated; the judge is ProCapNet. Bring ${least} % or more of its profile to one strand, ` +
-        `with at most ${most} edits and without losing half of the reads. Your score is that percentage.`
+      `The promoter is ${title}, simulated; the judge is ProCapNet. Bring ${least} % or more of its profile to one strand (either will do), ` +
+        `with 1 to ${most} edits and without losing half of the reads. Your score is that percentage.`
     );
   }
 
@@ -47,9 +47,9 @@ export class PlayGame {
     const { edits, now, was, knocked } = judged;
     const found = playJudge(edits, now, was, this.given);
     const half = write(was.reads / 2, 0);
-    const lines = [`edits: ${edits} of at most ${most}`, `predicted reads: ${write(now.reads, 0)}, at least ${half}`, `on the ${found.strand} strand: ${write(found.score, 1)} %, at least ${least} %`];
+    const lines = [`edits: ${edits}; 1 to ${most}`, `predicted reads: ${write(now.reads, 0)}, at least ${half}`, `on the stronger strand (now ${found.strand}): ${write(found.score, 1)} %, at least ${least} %`];
     this.rules.replaceChildren(...lines.map((line, i) => make("li", { class: found.rules[i] ? "tss-kept" : "" }, `${found.rules[i] ? "✓" : "✗"} ${line}`)));
-    let said = `Score ${write(found.score, 1)}.`;
+    let said = `Not there yet: ${write(found.score, 1)}.`;
     if (knocked) said = "A filter is out; put it back to play.";
     else if (found.passed) said = `Passed, score ${write(found.score, 1)}. The library's flip_strand, with as many edits, reached ${write(best, 1)}. Save the FASTA; Chapter 4's open task takes it.`;
     if (this.said.textContent !== said) this.said.textContent = said;

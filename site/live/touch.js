@@ -133,9 +133,10 @@ class Touch {
     parts.put.form.addEventListener("submit", (event) => this.writeWord(event));
   }
 
-  /** Move the maps and draw. */
+  /** Move the maps, and what is selected to their first position; draw. */
   move(from) {
     this.goTo(from);
+    this.at[0] = this.from;
     drawTouch(this);
     this.compute();
   }

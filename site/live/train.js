@@ -72,6 +72,7 @@ function trainParts(given) {
     linearLogo,
     linear: make("div", { role: "img" }, linearLogo.svg),
     silent: make("span"),
+    stored: make("span", {}, " Pale: the run stored in this chapter; dotted: the best linear model."),
     filters: make("div", { class: "tss-train-filters" }),
     tiles: [],
   };
@@ -83,7 +84,6 @@ function layOutTrain(box, parts) {
   const head = make("tr", {}, ...["word", "rule", ...MODELS].map(heading));
   const body = parts.rows.map((row) => make("tr", {}, make("td", {}, row.input), ...row.cells));
   const words = make("table", { class: "tss-train-words" }, make("caption", {}, "Predictions"), make("thead", {}, head), make("tbody", {}, ...body));
-  const legend = "Solid: validation loss; dashed: training loss. Pale: the run stored in this chapter; dotted: the best linear model.";
   const title = (...text) => make("p", { class: "tss-train-title" }, ...text);
   box.append(
     make("div", { class: "tss-row" }, ...Object.entries(SETTINGS).map(([name, { label }]) => field(label, parts.inputs[name]))),
@@ -91,7 +91,7 @@ function layOutTrain(box, parts) {
     parts.alert,
     parts.status,
     parts.curves.svg,
-    make("p", { class: "tss-train-legend" }, legend),
+    make("p", { class: "tss-train-legend" }, "Solid: validation loss; dashed: training loss.", parts.stored),
     make("div", { class: "tss-train-two" }, words, make("div", {}, title("The linear model, place by place"), parts.linear)),
     title("The filters, and under each the weight that the last layer gives it, averaged over the places. ", parts.silent),
     parts.filters
@@ -257,6 +257,7 @@ class TrainFigure {
     this.now = Object.fromEntries(MODELS.map((name) => [name, training.validate(name)]));
     parts.now.textContent = `epoch ${training.epoch}, batch ${training.batch} of ${training.batches} · validation MSE: ${this.said()}`;
     parts.curves.svg.setAttribute("aria-label", `Loss curves over ${training.epoch} epochs; validation loss now: ${this.said()}`);
+    parts.stored.hidden = !this.isChapters;
     drawLosses(parts.curves, training, this.now, this.isChapters && this.given, this.size);
     drawWords(parts.rows, training);
     drawFilters(parts, training, !this.running);

@@ -420,7 +420,7 @@ def designs() -> list[tuple[str, str]]:
 def standing(visit: Visit) -> tuple[float, float, float]:
     """Edits, reads and score as the game shows them."""
     text = visit.page.locator(".tss-rules").inner_text()
-    patterns = (r"edits: (\d+) of", r"reads: (\d+), at", r"strand: ([\d.]+) %, at")
+    patterns = (r"edits: (\d+);", r"reads: (\d+), at", r"\): ([\d.]+) %, at")
     return tuple(float(re.search(pattern, text)[1]) for pattern in patterns)
 
 
