@@ -49,7 +49,7 @@
         if (!box || box.closest("details:not([open])")) continue;
         var wide = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
         if (wide || box.classList.contains("tss-vega")) box.tabIndex = 0;
-      } while (boxes.length && deadline && deadline.timeRemaining() > 20);
+      } while (boxes.length && deadline && deadline.timeRemaining() > 40);
       if (boxes.length) idle(work);
       else page.dataset.measured = "";
     });

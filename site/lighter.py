@@ -18,6 +18,13 @@ ICON_SCRIPT = re.compile(r"<!--[^>]*custom icons -->\s*<script[^>]*fontawesome\.
 # so while nothing else is to be done.
 MEASURED = "e.tabIndex=e.scrollWidth>e.clientWidth||e.scrollHeight>e.clientHeight?0:-1"
 CODE = re.compile(r'<div class="highlight">(?=<pre>(.*?)</pre>)', flags=re.DOTALL)
+# Light or dark is known at once; the theme would ask later, and everything would be drawn anew.
+LATE = 'localStorage.getItem("theme") || "auto"'
+AT_FIRST = (
+    '(mode => mode === "auto"'
+    ' ? matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"'
+    " : mode)(document.documentElement.dataset.mode)"
+)
 PRELOAD = re.compile(r'<link rel="preload" as="script"[^>]*>\s*')
 # Inline code follows the first of these; charts ask the second for the address of their library.
 AT_ONCE = r"(?!documentation_options\.js|book\.js)"
@@ -58,7 +65,7 @@ def lighter(html: str, script: str) -> str:
 
     Each block of code states its number of lines: by that its height is known before it is drawn.
     """
-    html = PRELOAD.sub("", ICON_SCRIPT.sub("", drawn(html, script)))
+    html = PRELOAD.sub("", ICON_SCRIPT.sub("", drawn(html, script))).replace(LATE, AT_FIRST)
     html = CODE.sub(
         lambda code: f'<div class="highlight" style="--lines: {code[1].count(chr(10))}">', html
     )

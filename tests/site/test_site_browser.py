@@ -117,6 +117,17 @@ def test_dark_pages_have_no_light_boxes(visit: Visit, site: Path, pages: list[Pa
     assert faults == []
 
 
+@pytest.mark.parametrize("visit", [{"color_scheme": s} for s in SCHEMES], indirect=True)
+def test_a_page_is_light_or_dark_before_its_scripts_run(visit: Visit) -> None:
+    """Nothing flashes up in the other colours, and nothing is drawn twice."""
+    visit.page.route("**/*.js*", lambda route: route.abort())
+    visit.page.goto(visit.base + "index.html")
+    scheme = visit.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    quarto = visit.page.locator("body.quarto-light, body.quarto-dark").count()
+    assert quarto or visit.page.evaluate(DARK) == scheme
+    visit.errors.clear()
+
+
 def test_the_switch_turns_the_page_dark(visit: Visit) -> None:
     """The button in the page's head changes the colour of the page."""
     visit.open("index.html")
