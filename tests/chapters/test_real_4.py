@@ -148,8 +148,10 @@ def test_sharp_and_broad(chapter):
     enough = (own.sum(1) >= 500) & chapter["y_seen"].all(-1)[:, 0]
     assert share[two["sharp"]] == share[enough].max()
     assert share[two["broad"]] == share[enough].min()
-    parts = chapter["y_parts"]
-    assert all(found.deltas.abs().max() < 1e-4 for found in parts.values())
+    assert all(
+        found.deltas.abs().max() < 1e-4 for three in chapter["y_parts"].values() for found in three
+    )
+    parts = {kind: three[0] for kind, three in chapter["y_parts"].items()}  # of seed 17
     start = 1057 - 250 + own[two["sharp"]].argmax().item()
     base = parts["sharp"].contributions[0].sum(0)
     assert set(base.topk(3).indices.tolist()) == {start - 8, start - 1, start}
