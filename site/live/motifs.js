@@ -13,7 +13,7 @@ export function effectCurve({ shape: [, channels, width], values }, channel, tra
 }
 
 /** A logo of heights `(4, width)`, letters of one place on top of one another, the largest on top. */
-export function logo(heights, { width, height, label }) {
+function logo(heights, { width, height, label }) {
   const columns = heights[0].length;
   const sums = heights[0].map((_, j) => heights.reduce((sum, row) => sum + row[j], 0));
   const scale = height / Math.max(...sums);

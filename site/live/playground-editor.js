@@ -1,8 +1,8 @@
 // The sequence letter by letter: a grid of four letters for each base, where one is written.
 
-import { LETTERS, make } from "./core.js";
+import { LETTERS, decode, make } from "./core.js";
 import { PLAY_CELL } from "./playground-tracks.js";
-import { PLAY_FIRST, PLAY_MIDDLE, PLAY_SHOWN, playLetter, playPosition } from "./playground-model.js";
+import { PLAY_FIRST, PLAY_MIDDLE, PLAY_SHOWN, playPosition } from "./playground-model.js";
 
 const PLAY_LAST = PLAY_FIRST + PLAY_SHOWN - 1;
 
@@ -32,7 +32,7 @@ export class PlayEditor {
         cell.tabIndex = position === this.at && r === this.row ? 0 : -1;
         cell.classList.toggle("tss-edited", written && code !== start[PLAY_MIDDLE + position]);
         cell.classList.toggle("tss-cursor", position === this.at);
-        const was = written && code !== start[PLAY_MIDDLE + position] ? `, was ${playLetter(start[PLAY_MIDDLE + position])}` : "";
+        const was = written && code !== start[PLAY_MIDDLE + position] ? `, was ${decode([start[PLAY_MIDDLE + position]])}` : "";
         cell.setAttribute("aria-label", `${playPosition(position)}: ${written ? `${LETTERS[r]}, written${was}` : `write ${LETTERS[r]}`}`);
       })
     );

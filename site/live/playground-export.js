@@ -1,7 +1,7 @@
 // Out of the page: FASTA, a table of the tracks, a picture.
 
 import { decode, make } from "./core.js";
-import { PLAY_FIRST, PLAY_MIDDLE, PLAY_SHOWN, playLetter } from "./playground-model.js";
+import { PLAY_FIRST, PLAY_MIDDLE, PLAY_SHOWN } from "./playground-model.js";
 
 /** Hand a file to the browser's downloads. */
 export function playDownload(name, blob) {
@@ -25,7 +25,7 @@ export function playTable(codes, predicted, other, kind) {
   for (let i = 0; i < PLAY_SHOWN; i++) {
     const position = i + PLAY_FIRST;
     const values = [...predicted, ...(other ?? [])].map((track) => Number(track[i].toPrecision(5)));
-    lines.push([position, playLetter(codes[PLAY_MIDDLE + position]), ...values].join("\t"));
+    lines.push([position, decode([codes[PLAY_MIDDLE + position]]), ...values].join("\t"));
   }
   return `${lines.join("\n")}\n`;
 }

@@ -11,7 +11,7 @@ function playPercent(share) {
  * What the library's check says of a design: `edits`, what the network says of the design and of
  * the promoter as it was ({plus, reads} each), and the rules {most, least}.
  */
-export function playJudge(edits, now, was, { most, least }) {
+function playJudge(edits, now, was, { most, least }) {
   const plus = playPercent(now.plus);
   const score = Math.max(plus, Number((100 - plus).toFixed(1)));
   const rules = [edits >= 1 && edits <= most, now.reads >= was.reads / 2, score >= least];

@@ -1,6 +1,6 @@
 // What the playground remembers: which network and locus, edits, filters; undo; links.
 
-import { N, Refused, LETTERS, decode, encode, readSequence } from "./core.js";
+import { Refused, decode, encode, readSequence } from "./core.js";
 import { PLAY_FIRST, PLAY_FRAME, PLAY_MIDDLE, PLAY_SHOWN, playDifference, playFramed } from "./playground-model.js";
 
 export const PLAY_LINK = "#play~"; // how the part of an address begins that asks for a state
@@ -100,7 +100,7 @@ export class PlayState {
 }
 
 /** The edits as text: a position and the letters from there on, "-31GC.12T". */
-export function playWritten(start, codes) {
+function playWritten(start, codes) {
   const runs = [];
   for (let i = 0; i < codes.length; i++) {
     if (codes[i] === start[i]) continue;
@@ -137,9 +137,4 @@ export function playLinked(hash, given) {
     codes.set(encode(word), PLAY_MIDDLE + place);
   }
   return { net, locus, own, codes, off: filters };
-}
-
-/** The word for a base: its letter. */
-export function playLetter(code) {
-  return code === N ? "N" : LETTERS[code];
 }

@@ -1,9 +1,9 @@
 // Drawing: predicted and measured tracks over all shown bases, and both of them letter by letter.
 
 import { LETTERS, make, write } from "./core.js";
-import { PLAY_FIRST, PLAY_MIDDLE, PLAY_SHOWN, playLetter, playPosition } from "./playground-model.js";
+import { PLAY_FIRST, PLAY_MIDDLE, PLAY_SHOWN, playPosition } from "./playground-model.js";
 
-export const PLAY_LEFT = 46; // pixels in front of the first base, for the numbers
+const PLAY_LEFT = 46; // pixels in front of the first base, for the numbers
 const PLAY_RIGHT = 6;
 const PLAY_PANEL = 118; // height of a panel
 const PLAY_TITLE = 20; // of what stands above it
@@ -31,13 +31,13 @@ export function playSized(canvas, width, height, scale = globalThis.devicePixelR
 }
 
 /** A round number that is at most `most`: 1, 2 or 5 times a power of ten. */
-export function playRound(most) {
+function playRound(most) {
   const power = 10 ** Math.floor(Math.log10(most));
   return [5, 2, 1].map((n) => n * power).find((n) => n <= most) ?? power;
 }
 
 /** A number with as many digits as it needs. */
-export function playNumber(value) {
+function playNumber(value) {
   return value >= 10 ? write(value, 0) : `${Number(value.toPrecision(2))}`;
 }
 
@@ -212,7 +212,7 @@ function playLogo(pen, from, count, reasons, colours) {
     pen.translate(i * PLAY_CELL + 2, zero);
     pen.scale((PLAY_CELL - 4) / box.width, size / box.actualBoundingBoxAscent);
     pen.fillStyle = colours.letters[code];
-    pen.fillText(playLetter(code), 0, 0);
+    pen.fillText(LETTERS[code], 0, 0);
     pen.restore();
   }
   pen.restore();

@@ -1,8 +1,8 @@
 // The pictures of the playground: all bases, and the window of which every letter is shown.
 
 import { make, write } from "./core.js";
-import { PLAY_FIRST, PLAY_MIDDLE, PLAY_SHOWN, playEdits, playPlace, playPosition } from "./playground-model.js";
-import { PLAY_ZOOM, playCanvas, playColours, playDraw, playHeight, playSized, playZoom } from "./playground-tracks.js";
+import { PLAY_FIRST, PLAY_MIDDLE, PLAY_SHOWN, playEdits, playPosition } from "./playground-model.js";
+import { PLAY_ZOOM, playCanvas, playColours, playDraw, playHeight, playPlace, playSized, playZoom } from "./playground-tracks.js";
 
 const PLAY_PICTURE = 800; // width of a saved picture, in CSS pixels
 

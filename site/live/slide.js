@@ -22,7 +22,7 @@ function presets(learned) {
 }
 
 /** What each column of the filter picks at a place: three products, 0 at an N. */
-export function picked(codes, weights, place) {
+function picked(codes, weights, place) {
   return Array.from({ length: WIDTH }, (_, i) => (codes[place + i] === N ? 0 : weights[WIDTH * codes[place + i] + i]));
 }
 

@@ -41,6 +41,21 @@ def test_the_bundle_has_each_module_once_and_no_name_twice(live: ModuleType) -> 
     assert [name for name in names if names.count(name) > 1] == []
 
 
+def test_modules_import_what_earlier_ones_export(live: ModuleType) -> None:
+    """In the bundle all names are there, so a wrong import would be seen by nobody."""
+    exported: dict[str, set[str]] = {}
+    for name in live.MODULES:
+        code = (ROOT / "site" / "live" / f"{name}.js").read_text(encoding="utf-8")
+        for names, source in re.findall(
+            r'^import \{([^}]+)\} from "\./(.+)\.js";', code, re.MULTILINE
+        ):
+            wanted = {word.strip() for word in names.split(",")} - {""}
+            assert wanted <= exported[source], f"{name} imports from {source}"
+        kinds = r"^export (?:async )?(?:function\*?|class|const|let) (\w+)"
+        exported[name] = set(re.findall(kinds, code, re.MULTILINE))
+    assert "Refused" in exported["core"]
+
+
 def test_weights_are_those_of_the_checkpoint(live: ModuleType) -> None:
     """Names and shapes of one file, and its size: two bytes a number, four signs for three."""
     said = live.weights("toy-cnn").removeprefix("tssWeights(").removesuffix(");\n")
