@@ -1,6 +1,6 @@
 // Axes of a chart, drawn in SVG at the size of the page, so that their letters keep theirs.
 
-import { make, write } from "./core.js";
+import { make, setSize, writeShort } from "./core.js";
 
 /** Round values between two ends, about `count` of them; powers of ten on a logarithmic axis. */
 export function ticks({ from, to, log = false }, count = 5) {
@@ -21,7 +21,7 @@ export function ticks({ from, to, log = false }, count = 5) {
 /** Write the value at a tick: no more digits than it needs. */
 export function tickText(value) {
   if (value >= 10000) return `10${[...Math.round(Math.log10(value)).toString()].map((d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[d]).join("")}`;
-  return write(value, 6).replace(/\.?0+$/, "") || "0";
+  return writeShort(value, 6);
 }
 
 /** The place of a value on an axis that runs from pixel `start` to pixel `end`. */
@@ -39,8 +39,7 @@ export function placer({ from, to, log = false }, start, end) {
 export function drawAxes(svg, { x, y, width, height, label }) {
   const [left, right, top, bottom] = [56, 16, 8, 44];
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.setAttribute("width", width);
-  svg.setAttribute("height", height);
+  setSize(svg, width, height);
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", label);
   const [toX, toY] = [placer(x, left, width - right), placer(y, height - bottom, top)];
@@ -68,15 +67,4 @@ export function drawAxes(svg, { x, y, width, height, label }) {
   const plot = make("svg", { x: left, y: top, width: width - left - right, height: height - top - bottom, viewBox: `${left} ${top} ${width - left - right} ${height - top - bottom}` });
   svg.replaceChildren(frame, plot);
   return { x: toX, y: toY, plot };
-}
-
-/** Call `draw(width)` whenever `element` gets another width; returns what draws at the present one. */
-export function onWidth(element, draw) {
-  let width = 0;
-  const again = () => { if (width) draw(width); };
-  new ResizeObserver(() => {
-    const now = Math.floor(element.clientWidth);
-    if (now !== width) again((width = now));
-  }).observe(element);
-  return again;
 }

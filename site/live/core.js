@@ -193,6 +193,28 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** Give a drawing its size in pixels; returns it. */
+export function setSize(svg, width, height) {
+  svg.setAttribute("width", width);
+  svg.setAttribute("height", height);
+  return svg;
+}
+
+/**
+ * Call `draw(width)` whenever the room in `element` gets another width, but not while it is hidden;
+ * returns what draws at the present one.
+ */
+export function onWidth(element, draw) {
+  let width = 0;
+  const again = () => { if (width) draw(width); };
+  new ResizeObserver(([{ contentRect }]) => {
+    if (contentRect.width < 100 || contentRect.width === width) return;
+    width = contentRect.width;
+    again();
+  }).observe(element);
+  return again;
+}
+
 /** A labelled input of kind range, number, select or text; `label` is shown in front of it. */
 export function field(label, input) {
   return make("label", { class: "tss-field" }, make("span", {}, label), input);
@@ -204,6 +226,11 @@ export function readInput(input, read) {
   const value = read(input.value);
   input.removeAttribute("aria-invalid");
   return value;
+}
+
+/** Write a number with a true minus sign and no more digits than it needs. */
+export function writeShort(value, digits = 2) {
+  return write(value, digits).replace(/\.?0+$/, "");
 }
 
 /** Write a number with a true minus sign. */

@@ -1,6 +1,6 @@
 // The loss curves of Chapter 1's live training: the reader's run over the chapter's own.
 
-import { make } from "./core.js";
+import { make, setSize } from "./core.js";
 
 export const MODELS = ["linear", "CNN"];
 export const ROUND = 50; // epochs of a round, after which the training pauses
@@ -52,8 +52,7 @@ export function drawLosses(curves, training, now, given, size) {
   const look = JSON.stringify([axes, !given]); // the rest changes in each frame
   if (curves.look !== look) {
     curves.look = look;
-    curves.svg.setAttribute("width", size.width);
-    curves.svg.setAttribute("height", size.height);
+    setSize(curves.svg, size.width, size.height);
     drawBehind(curves.behind, axes, given);
   }
   const ends = [];

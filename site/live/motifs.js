@@ -1,7 +1,7 @@
 // What a SimpleNet has learned: its motifs as logos, and what each does at every distance.
 
-import { drawAxes, onWidth } from "./axes.js";
-import { LETTERS, figures, loadWeights, make, write } from "./core.js";
+import { drawAxes } from "./axes.js";
+import { LETTERS, field, figures, loadWeights, make, onWidth, write } from "./core.js";
 import { LETTER_SHAPES } from "./logos.js";
 
 const EFFECT_REACH = 300; // bases to either side that an effect reaches
@@ -47,8 +47,8 @@ figures.motifs = async (box, given) => {
   const said = make("p", { "aria-live": "polite", class: "tss-said" });
   const keys = ["tss-plus-key", "tss-minus-key"].map((name) => make("span", { class: name }));
   const filters = tensors["conv.weight"].shape[0];
-
-  let toX = null; // where a distance lies in the drawing
+  const cursor = make("line", { class: "tss-cursor" });
+  let axes = null; // of the drawing
 
   const curvesOf = () => {
     const channel = (given.motifs[chosen].channel + (flipped ? filters : 0)) % (2 * filters);
@@ -62,58 +62,63 @@ figures.motifs = async (box, given) => {
     const label = `Effect of ${given.motifs[chosen].name} on ${given.pairs[pair].join(" and ")} by distance`;
     const y = { from: -largest / 2, to: largest, title: "effect, before the softplus" };
     const x = { from: -EFFECT_REACH, to: EFFECT_REACH, title: "distance from the motif, bp" };
-    const axes = drawAxes(svg, { x, y, width, height: 280, label });
-    toX = axes.x;
+    axes = drawAxes(svg, { x, y, width, height: 280, label });
     axes.plot.append(make("line", { x1: axes.x(-EFFECT_REACH), x2: axes.x(EFFECT_REACH), y1: axes.y(0), y2: axes.y(0), class: "tss-zero" }));
     curvesOf().forEach((curve, i) => {
       const points = Array.from(curve, (value, j) => `${axes.x(j - EFFECT_REACH).toFixed(1)},${axes.y(value).toFixed(1)}`);
       axes.plot.append(make("polyline", { points: points.join(" "), class: i ? "tss-minus-curve" : "tss-plus-curve" }));
     });
-    axes.plot.append(make("line", { x1: axes.x(distance), x2: axes.x(distance), y1: axes.y(y.from), y2: axes.y(y.to), class: "tss-cursor" }));
+    cursor.setAttribute("y1", axes.y(y.from));
+    cursor.setAttribute("y2", axes.y(y.to));
+    axes.plot.append(cursor);
+    showDistance();
+  }
+
+  /** Show a distance on the curves, and say what they are there. */
+  function showDistance() {
+    for (const end of ["x1", "x2"]) if (axes) cursor.setAttribute(end, axes.x(distance));
+    const motif = given.motifs[chosen];
+    const values = curvesOf().map((curve) => write(curve[distance + EFFECT_REACH]));
+    const where = distance === 0 ? "At the motif" : `${Math.abs(distance)} bases ${distance > 0 ? "downstream" : "upstream"}`;
+    said.textContent = `${motif.name}${motif.note ? ` (${motif.note})` : ""}. ${where}: ${given.pairs[pair].map((name, i) => `${name} ${values[i]}`).join(", ")}.`;
   }
 
   /** Go to a distance. */
   function go(to) {
     distance = Math.min(EFFECT_REACH, Math.max(-EFFECT_REACH, Math.round(to)));
     slider.value = distance;
-    update();
-  }
-
-  /** Go to where the first track's curve is farthest from 0. */
-  function goToPeak() {
-    const sizes = curvesOf()[0].map(Math.abs);
-    go(sizes.indexOf(Math.max(...sizes)) - EFFECT_REACH);
+    showDistance();
   }
 
   /** Go to where the pointer is. */
   function point(event) {
     if (event.type === "pointermove" && !event.buttons) return;
-    const [from, to] = [toX(-EFFECT_REACH), toX(EFFECT_REACH)];
+    const [from, to] = [axes.x(-EFFECT_REACH), axes.x(EFFECT_REACH)];
     const at = event.clientX - svg.getBoundingClientRect().left;
     go(-EFFECT_REACH + ((at - from) / (to - from)) * 2 * EFFECT_REACH);
   }
 
-  function update() {
+  /** Show another motif, pair of tracks or strand, where the first track's curve is farthest from 0. */
+  function show() {
     const motif = given.motifs[chosen];
     const shown = flipped ? motif.logo.map((row) => [...row].reverse()).reverse() : motif.logo;
     place.replaceChildren(logo(shown, { width: 22 * shown[0].length, height: 84, label: `Logo of ${motif.name}` }));
     keys.forEach((key, i) => { key.textContent = `${["solid", "dashed"][i]}: ${given.pairs[pair][i]}`; });
-    const values = curvesOf().map((curve) => write(curve[distance + EFFECT_REACH]));
-    const where = distance === 0 ? "At the motif" : `${Math.abs(distance)} bases ${distance > 0 ? "downstream" : "upstream"}`;
-    said.textContent = `${motif.name}${motif.note ? ` (${motif.note})` : ""}. ${where}: ${given.pairs[pair].map((name, i) => `${name} ${values[i]}`).join(", ")}.`;
     redraw();
+    const sizes = curvesOf()[0].map(Math.abs);
+    go(sizes.indexOf(Math.max(...sizes)) - EFFECT_REACH);
   }
 
   const option = (text, value) => make("option", { value }, text);
-  const choose = (label, texts, set) => make("label", { class: "tss-field" }, make("span", {}, label),
-    make("select", { onchange: (event) => { set(+event.target.value); goToPeak(); } }, ...texts.map(option)));
+  const choose = (label, texts, set) =>
+    field(label, make("select", { onchange: (event) => { set(+event.target.value); show(); } }, ...texts.map(option)));
   const slider = make("input", { type: "range", min: -EFFECT_REACH, max: EFFECT_REACH, step: 1, value: 0, class: "tss-wide", "aria-label": "Distance from the motif, in bases", oninput: () => go(+slider.value) });
   svg.addEventListener("pointerdown", point);
   svg.addEventListener("pointermove", point);
   const turn = make("button", { type: "button", "aria-pressed": "false", onclick: () => {
     flipped = !flipped;
     turn.setAttribute("aria-pressed", flipped);
-    goToPeak();
+    show();
   } }, "Other strand");
   box.append(
     make("div", { class: "tss-row" },
@@ -123,5 +128,5 @@ figures.motifs = async (box, given) => {
     make("p", { class: "tss-legend" }, ...keys),
     said);
   const redraw = onWidth(frame, draw);
-  goToPeak();
+  show();
 };

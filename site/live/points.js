@@ -1,7 +1,7 @@
 // A scatter plot whose points have names: touch one, or look one up.
 
-import { drawAxes, onWidth } from "./axes.js";
-import { Refused, figures, make, write } from "./core.js";
+import { drawAxes } from "./axes.js";
+import { Refused, field, figures, make, onWidth, write } from "./core.js";
 
 /** The index of the point nearest to a place in pixels, or -1 if none is within `reach`. */
 export function nearest(places, x, y, reach = 24) {
@@ -30,7 +30,7 @@ function threeDigits(value) {
 }
 
 /**
- * `given`: `{names, series: {name: {x, y}}, x, y, what, unit}`, with the titles of the axes in `x`
+ * `given`: `{names, series: {name: {x, y}}, x, y, what}`, with the titles of the axes in `x`
  * and `y`, `what` a point is, and values that are added 1 to before their logarithm is drawn.
  */
 figures.points = (box, given) => {
@@ -38,6 +38,7 @@ figures.points = (box, given) => {
   let marked = -1;
   let places = [];
   const svg = make("svg", { class: "tss-touch" });
+  const ring = make("g"); // around the point that is marked, with its name
   const said = make("p", { "aria-live": "polite", class: "tss-said" });
   const alert = make("p", { role: "alert" });
   const asked = make("input", { type: "search", size: 12, maxlength: 40, autocomplete: "off", spellcheck: "false" });
@@ -53,14 +54,19 @@ figures.points = (box, given) => {
     plot.append(make("line", { x1: x(axis.from), y1: y(axis.from), x2: x(to), y2: y(to), class: "tss-diagonal" }));
     places = given.names.map((_, i) => [x(given.series[series].x[i] + 1), y(given.series[series].y[i] + 1)]);
     for (const [cx, cy] of places) plot.append(make("circle", { cx, cy, r: 3, class: "tss-point" }));
-    if (marked >= 0) {
-      const [cx, cy] = places[marked];
-      const left = cx > width / 2;
-      plot.append(
-        make("circle", { cx, cy, r: 7, class: "tss-marked" }),
-        make("text", { x: cx + (left ? -11 : 11), y: cy + 4, "text-anchor": left ? "end" : "start", class: "tss-name" }, given.names[marked])
-      );
-    }
+    plot.append(ring);
+    showRing();
+  }
+
+  /** Put the ring around the marked point; the other points stay as they are. */
+  function showRing() {
+    if (marked < 0 || !places.length) return;
+    const [cx, cy] = places[marked];
+    const left = cx > svg.clientWidth / 2;
+    ring.replaceChildren(
+      make("circle", { cx, cy, r: 7, class: "tss-marked" }),
+      make("text", { x: cx + (left ? -11 : 11), y: cy + 4, "text-anchor": left ? "end" : "start", class: "tss-name" }, given.names[marked])
+    );
   }
 
   function mark(i) {
@@ -69,7 +75,7 @@ figures.points = (box, given) => {
     const { x, y } = given.series[series];
     said.textContent = i < 0 ? `Touch a point, or look up a ${given.what}.`
       : `${given.names[i]}: ${threeDigits(x[i])} measured, ${threeDigits(y[i])} predicted, ${threeDigits((y[i] + 1) / (x[i] + 1))} times as many (1 added to both).`;
-    redraw();
+    showRing();
   }
 
   function find(event) {
@@ -96,7 +102,7 @@ figures.points = (box, given) => {
     if (found >= 0 && found !== marked) mark(found);
   }
 
-  const choice = make("select", { onchange: (event) => { series = event.target.value; mark(marked); } }, ...Object.keys(given.series).map((name) => make("option", {}, name)));
+  const choice = make("select", { onchange: (event) => { series = event.target.value; redraw(); mark(marked); } }, ...Object.keys(given.series).map((name) => make("option", {}, name)));
   const frame = make("div", { class: "tss-frame tss-square", tabindex: 0, role: "group", "aria-label": `Points; arrow keys walk from ${given.what} to ${given.what}, by what was measured`, onkeydown: (event) => {
     const by = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
     if (by) { event.preventDefault(); step(by); }
@@ -104,8 +110,7 @@ figures.points = (box, given) => {
   svg.addEventListener("pointermove", touch);
   svg.addEventListener("pointerdown", touch);
   const form = make("form", { class: "tss-row", onsubmit: find },
-    make("label", { class: "tss-field" }, make("span", {}, "Track"), choice),
-    make("label", { class: "tss-field" }, make("span", {}, `Find a ${given.what}`), asked),
+    field("Track", choice), field(`Find a ${given.what}`, asked),
     make("button", { type: "submit" }, "Find"));
   box.append(form, frame, said, alert);
   const redraw = onWidth(frame, draw);

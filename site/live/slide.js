@@ -1,6 +1,6 @@
 // Chapter 1, section 3: a filter of three letters slides along a short sequence.
 
-import { LETTERS, N, Refused, decode, encode, field, figures, make, readInput, readNumber, readSequence, write } from "./core.js";
+import { LETTERS, N, Refused, decode, encode, field, figures, make, onWidth, readInput, readNumber, readSequence, setSize, writeShort } from "./core.js";
 
 const WIDTH = 3; // of the filter
 const LETTER_COLOURS = ["var(--tss-a)", "var(--tss-c)", "var(--tss-g)", "var(--tss-t)", "currentColor"];
@@ -24,11 +24,6 @@ function presets(learned) {
 /** What each column of the filter picks at a place: three products, 0 at an N. */
 function picked(codes, weights, place) {
   return Array.from({ length: WIDTH }, (_, i) => (codes[place + i] === N ? 0 : weights[WIDTH * codes[place + i] + i]));
-}
-
-/** A number with two decimals at most. */
-function short(value) {
-  return write(value).replace(/\.?0+$/, "");
 }
 
 /** The colour of a cell: red above 0, blue below, the stronger the larger. */
@@ -126,14 +121,14 @@ function drawStrip(svg, { codes, place }, width) {
     }
   });
   parts.push(make("rect", { x: left + place * side, y: 1, width: WIDTH * side, height: height - 2, class: "tss-slide-frame" }));
-  setStrip(svg, parts, width, height);
+  setSize(svg, width, height).replaceChildren(...parts);
 }
 
 /** Draw the sums at all places and what the ReLU leaves of them. */
 function drawSums(svg, { sums, place, codes }, width) {
   const { left, side } = stripSizes(width, codes.length);
   const limit = Math.max(...sums.map(Math.abs));
-  const texts = [sums, sums.map((sum) => Math.max(0, sum))].map((row) => row.map(short));
+  const texts = [sums, sums.map((sum) => Math.max(0, sum))].map((row) => row.map((value) => writeShort(value)));
   const upright = side >= 8 * Math.max(...texts.flat().map((text) => text.length));
   const height = upright ? side : 46;
   const parts = rowNames(left < 80 ? ["sum", "ReLU"] : ["sum + bias", "after ReLU"], left, 2, height + 6);
@@ -147,14 +142,7 @@ function drawSums(svg, { sums, place, codes }, width) {
   );
   // The cell of this place comes last, so that its frame lies above its neighbours'.
   parts.sort((a, b) => a.classList.contains("tss-slide-here") - b.classList.contains("tss-slide-here"));
-  setStrip(svg, parts, width, 2 * height + 10);
-}
-
-/** Give a strip its size and parts. */
-function setStrip(svg, parts, width, height) {
-  svg.setAttribute("width", width);
-  svg.setAttribute("height", height);
-  svg.replaceChildren(...parts);
+  setSize(svg, width, 2 * height + 10).replaceChildren(...parts);
 }
 
 /** Write the three tables, the total and what the strips say to those who hear them. */
@@ -167,16 +155,16 @@ function writeTables(parts, { codes, weights, bias, place, sums }) {
     parts.here[i].textContent = one ? "1" : "0";
     parts.here[i].className = one ? "tss-slide-one" : "";
     parts.here[i].style.backgroundColor = one ? LETTER_COLOURS[row] : "";
-    parts.products[i].textContent = one ? short(weight) : "0";
+    parts.products[i].textContent = one ? writeShort(weight) : "0";
     parts.products[i].style.backgroundColor = one ? tint(weight, limit) : "";
     parts.weights[i].style.backgroundColor = tint(weight, limit);
   });
   const terms = [...products, ...(bias ? [bias] : [])];
-  const added = terms.map((term, i) => (i ? `${term < 0 ? " − " : " + "}${short(Math.abs(term))}` : short(term))).join("");
-  parts.total.textContent = `${letters} at place ${place}: ${added} = ${short(sums[place])}; after the ReLU ${short(Math.max(0, sums[place]))}.`;
+  const added = terms.map((term, i) => (i ? `${term < 0 ? " − " : " + "}${writeShort(Math.abs(term))}` : writeShort(term))).join("");
+  parts.total.textContent = `${letters} at place ${place}: ${added} = ${writeShort(sums[place])}; after the ReLU ${writeShort(Math.max(0, sums[place]))}.`;
   parts.place.setAttribute("aria-valuetext", `${place}, ${letters}`);
   parts.strip.setAttribute("aria-label", `One-hot columns of ${decode(codes)}; the filter lies over ${letters} at place ${place}.`);
-  parts.sums.setAttribute("aria-label", `Sums at all places: ${sums.map(short).join(", ")}. The ReLU makes those below 0 to 0.`);
+  parts.sums.setAttribute("aria-label", `Sums at all places: ${sums.map((value) => writeShort(value)).join(", ")}. The ReLU makes those below 0 to 0.`);
 }
 
 /** Compute and draw everything. */
@@ -258,9 +246,8 @@ figures.slide = async (box, given) => {
   });
   for (const svg of [parts.strip, parts.sums]) dragSlide(svg, parts, state);
   read();
-  new ResizeObserver(([{ contentRect }]) => {
-    if (contentRect.width < 100 || contentRect.width === state.width) return; // 0 while it is hidden
-    state.width = contentRect.width;
+  onWidth(box, (width) => {
+    state.width = width;
     drawSlide(parts, state);
-  }).observe(box);
+  });
 };

@@ -1,6 +1,6 @@
 // Puts live figures in the place of their stored pictures, when the reader comes near.
 
-import { Refused, encode, figures, loadWeights } from "./core.js";
+import { Refused, encode, figures, loadWeights, make } from "./core.js";
 import { Formula } from "./formula.js";
 import { ProCapNet } from "./procapnet.js";
 import { PromoterNet } from "./promoternet.js";
@@ -9,17 +9,14 @@ import { ToyCNN, ToyLinear, ToyTraining, toyScore } from "./toy.js";
 
 /** Put a live figure in the place of its picture; the picture stays where that fails. */
 async function enliven(place) {
-  const box = document.createElement("div");
-  box.className = "tss-live-box";
+  const box = make("div", { class: "tss-live-box" });
   try {
     await figures[place.dataset.live](box, JSON.parse(place.dataset.given || "{}"));
     place.replaceChildren(box);
     place.classList.add("tss-live-on");
   } catch (error) {
-    const note = document.createElement("p");
-    note.setAttribute("role", "alert");
-    note.textContent = error instanceof Refused ? error.message : "This figure could not be started; the picture above is what it shows at first.";
-    place.append(note);
+    const said = error instanceof Refused ? error.message : "This figure could not be started; the picture above is what it shows at first.";
+    place.append(make("p", { role: "alert" }, said));
     if (!(error instanceof Refused)) throw error;
   }
 }

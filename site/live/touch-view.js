@@ -1,6 +1,6 @@
 // The page's side of the figure "touch": its parts, and how they are drawn.
 
-import { LETTERS, field, make, write } from "./core.js";
+import { LETTERS, field, make, setSize, write } from "./core.js";
 import { signed } from "./touch-bench.js";
 
 /** The colour of a change: red raises, blue lowers, the stronger the larger. */
@@ -106,13 +106,6 @@ export function drawPromoter({ bench, columns, from, given, left, parts, width }
   });
   const frame = make("rect", { x: x(from), y: 1, width: columns * scale, height: 2 * height + 2, class: "tss-touch-frame" });
   setSize(parts.strip, width, 2 * height + 20).replaceChildren(...drawn, ...ticks, frame);
-}
-
-/** Give a drawing its size. */
-function setSize(svg, width, height) {
-  svg.setAttribute("width", width);
-  svg.setAttribute("height", height);
-  return svg;
 }
 
 /** The names of the simulator's motifs above the letters that they match. */

@@ -1,6 +1,6 @@
 // Chapter 2, section 8: touch a base of a promoter; the network answers, and beside it the truth.
 
-import { LETTERS, Refused, decode, encode, figures, loadWeights, readSequence, make, write } from "./core.js";
+import { LETTERS, Refused, decode, encode, figures, loadWeights, make, onWidth, readSequence, write } from "./core.js";
 import { Bench } from "./touch-bench.js";
 import { drawMaps, drawPromoter, drawTouch, layOutTouch, touchParts } from "./touch-view.js";
 
@@ -14,11 +14,10 @@ class Touch {
     this.listen();
     this.resize(600);
     this.take(0);
-    new ResizeObserver(([{ contentRect }]) => {
-      if (contentRect.width < 100 || contentRect.width === this.width) return; // 0 while it is hidden
-      this.resize(contentRect.width);
+    onWidth(box, (width) => {
+      this.resize(width);
       drawTouch(this);
-    }).observe(box);
+    });
   }
 
   /** How many positions the maps show: squares for fingers where there is little room. */

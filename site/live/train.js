@@ -1,6 +1,6 @@
 // Chapter 1, section 5: the linear model and the CNN learn the 8-mers while the reader looks on.
 
-import { Refused, encode, field, figures, make, readInput, readNumber, readSequence, write } from "./core.js";
+import { Refused, encode, field, figures, make, onWidth, readInput, readNumber, readSequence, write } from "./core.js";
 import { drawLogo, letterStacks, newLogo, reachOf, tallest } from "./logos.js";
 import { MODELS, ROUND, drawLosses, newCurves, writeLoss } from "./losses.js";
 import { ToyTraining } from "./toy.js";
@@ -120,11 +120,10 @@ class TrainFigure {
     this.listen();
     this.rows();
     this.reset();
-    new ResizeObserver(([{ contentRect }]) => {
-      if (contentRect.width < 100 || contentRect.width === this.size.width) return; // 0 while hidden
-      this.size = { width: contentRect.width, height: contentRect.width < 420 ? 200 : 240 };
+    onWidth(box, (width) => {
+      this.size = { width, height: width < 420 ? 200 : 240 };
       this.draw();
-    }).observe(box);
+    });
   }
 
   /** Let inputs and buttons do something. */

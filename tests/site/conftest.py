@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,6 +106,16 @@ def live_html(name: str, given: Any) -> str:
         <body><main><h1>Live</h1><div class="tss-live" data-live="{name}" data-given="{data}">
         <img src="data:," alt="A picture."></div></main><script src="_static/book.js"></script>
         </body></html>"""
+
+
+# Every rule. "preload" would fetch the style sheets a second time, some by a wrong address.
+AXE = {"resultTypes": ["violations"], "preload": False}
+
+
+def serious(page: Page, part: str | None = None) -> list[dict]:
+    """Return the serious and critical faults that axe-core finds on a page, or in a part of it."""
+    found = Axe().run(page, part, options=AXE).response["violations"]
+    return [fault for fault in found if fault["impact"] in ("serious", "critical")]
 
 
 def chromium() -> str | None:

@@ -16,7 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from matplotlib.image import imread
 from playwright.sync_api import Browser
 
-from tests.site.conftest import PHONE, ROOT, Visit
+from tests.site.conftest import AXE, PHONE, ROOT, Visit
 from tools.notebooks import read
 from tssbook.data import Fasta
 from tssbook.exercises.chapter_4 import one_strand
@@ -507,8 +507,7 @@ def test_no_fault_that_axe_finds(visit: Visit) -> None:
     visit.page.get_by_text("Your own sequence", exact=True).click()
     for scheme in ("light", "dark"):
         visit.page.emulate_media(color_scheme=scheme)
-        options = {"preload": False}
-        found = Axe().run(visit.page, context=".tss-playground", options=options).response
+        found = Axe().run(visit.page, context=".tss-playground", options=AXE).response
         assert [(f["id"], f["nodes"][0]["html"][:150]) for f in found["violations"]] == []
 
 

@@ -8,11 +8,10 @@ import time
 
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from playwright.sync_api import Locator
 
-from tests.site.conftest import PHONE, ROOT, WIDE, Visit
+from tests.site.conftest import PHONE, ROOT, WIDE, Visit, serious
 from tools.notebooks import read
 from tssbook.models import ToyCNN
 from tssbook.pages.arithmetic import filter_sums
@@ -218,9 +217,8 @@ def test_axe_finds_nothing_serious_and_all_fits(visit: Visit) -> None:
     boxes = [in_chapter(visit, "slide"), beside(visit, "train")]
     width = visit.page.viewport_size["width"]
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
-    found = Axe().run(visit.page, ".tss-live", options={"preload": False})
-    serious = [v for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
-    assert [(v["id"], v["nodes"][0]["html"][:200]) for v in serious] == []
+    faults = serious(visit.page, ".tss-live")
+    assert [(v["id"], v["nodes"][0]["html"][:200]) for v in faults] == []
     for box in boxes:
         assert box.locator("button, input, select, textarea").evaluate_all(SMALL) == 0
 

@@ -7,11 +7,10 @@ import re
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from playwright.sync_api import Locator, expect
 
-from tests.site.conftest import PHONE, ROOT, WIDE, Visit
+from tests.site.conftest import PHONE, ROOT, WIDE, Visit, serious
 from tests.site.test_live_networks import random_edits, sequences
 from tools.notebooks import read
 from tssbook import simulator
@@ -229,6 +228,5 @@ def test_axe_finds_nothing(visit: Visit) -> None:
     """In the figure, in both themes."""
     box = in_chapter(visit)
     box.page.wait_for_timeout(500)
-    found = Axe().run(box.page, ".tss-live[data-live=touch]", options={"preload": False})
-    faults = [v for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
+    faults = serious(box.page, ".tss-live[data-live=touch]")
     assert [(v["id"], v["nodes"][0]["html"][:200]) for v in faults] == []

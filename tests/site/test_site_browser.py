@@ -11,16 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from axe_playwright_python.sync_playwright import Axe
 from matplotlib.image import imread
 from playwright.sync_api import Locator, Page, TimeoutError
 
-from tests.site.conftest import PHONE, WIDE, Visit
+from tests.site.conftest import PHONE, WIDE, Visit, serious
 
 ROOT = Path(__file__).resolve().parents[2]
-
-# Every rule. "preload" would fetch the style sheets a second time, some by a wrong address.
-AXE = {"resultTypes": ["violations"], "preload": False}
 
 # Backgrounds that are lighter than a dark page can have, outside what the style sheet inverts.
 LIGHT_BACKGROUNDS = """() => [...document.querySelectorAll("body, body *")].filter(e => {
@@ -93,10 +89,9 @@ def test_pages_load_fit_and_are_accessible(visit: Visit, site: Path, pages: list
         faults += [f"{address}: too wide: {html}" for html in visit.page.evaluate(OVERFLOW)]
         visit.page.locator("main[data-measured]").wait_for()  # boxes that scroll can be reached
         visit.page.evaluate(ONE_OF_EACH_COLOUR)
-        for found in Axe().run(visit.page, options=AXE).response["violations"]:
-            if found["impact"] in ("serious", "critical"):
-                nodes = [node["html"][:150] for node in found["nodes"][:3]]
-                faults.append(f"{address}: {found['id']}: {found['help']}: {nodes}")
+        for found in serious(visit.page):
+            nodes = [node["html"][:150] for node in found["nodes"][:3]]
+            faults.append(f"{address}: {found['id']}: {found['help']}: {nodes}")
     assert faults == []
 
 

@@ -24,7 +24,7 @@ class Live:
     Parameters
     ----------
     name
-        Which live figure: a name that ``site/live/start.js`` knows.
+        Which live figure: a key of ``figures`` in ``site/live/core.js``.
     figure
         The picture, drawn by Matplotlib; it is closed, so that it shows once.
     alt

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Refused, decode, encode, floats, random, readSequence, reverseComplement, unpack, write } from "../../../site/live/core.js";
+import { Refused, decode, encode, floats, random, readSequence, reverseComplement, unpack, write, writeShort } from "../../../site/live/core.js";
 
 test("codes are 0 to 3 in the order ACGT, and 4 for what is not known", () => {
   assert.deepEqual([...encode("GATTACAN")], [2, 0, 3, 3, 0, 1, 0, 4]);
@@ -61,4 +61,5 @@ test("the same seed gives the same numbers, in [0, 1)", () => {
 test("numbers have a true minus, and no minus before zero", () => {
   assert.equal(write(-1.256), "−1.26");
   assert.equal(write(-0.001), "0.00");
+  assert.deepEqual([100, 0, -0.5, 1.256].map((value) => writeShort(value)), ["100", "0", "−0.5", "1.26"]);
 });
