@@ -106,6 +106,7 @@ def test_a_task_that_ends_every_worker(client, tmp_path):
     assert message.startswith("A task ended its worker 2 times")
     assert "more memory" in message
     (tmp_path / "exit 0").unlink()
+    client.wait_for_workers(2, timeout=60)  # both are being started again
     compute(tmp_path / "a.zarr", work(tmp_path), client)
     require_squares(tmp_path / "a.zarr")
 
