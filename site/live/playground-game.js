@@ -25,7 +25,7 @@ export class PlayGame {
     this.rules = make("ul", { class: "tss-rules" });
     this.said = make("p", { role: "status" });
     this.button = make("button", { type: "button", onclick: start }, "Play with this promoter");
-    this.box = make("div", { class: "tss-game" }, make("h3", {}, "The game: fire on one strand"), this.intro(), this.button, this.rules, this.said);
+    this.box = make("div", { class: "tss-game" }, make("h3", {}, "The game: fire on one strand"), this.intro(), this.hint(), this.button, this.rules, this.said);
   }
 
   intro() {
@@ -35,6 +35,15 @@ export class PlayGame {
       {},
       `The promoter is ${title}, simulated; the judge is ProCapNet. Bring ${least} % or more of its profile to one strand (either will do), ` +
         `with 1 to ${most} edits and without losing half of the reads. Your score is that percentage.`
+    );
+  }
+
+  hint() {
+    return make(
+      "details",
+      {},
+      make("summary", {}, "A hint"),
+      make("p", {}, "Choose the strand to silence and move the window to its highest peak. The tallest letters there are what the network starts from: change those first, one at a time, and watch the score.")
     );
   }
 

@@ -45,7 +45,9 @@ function playViewOf({ state, given, now, before, other, reasons }, colours) {
   const percent = (tracks, [plus, minus]) => tracks.map((values) => values.map((value) => (100 * value) / Math.max(plus + minus, 1e-9)));
   const all = playSums(before);
   const locus = given.loci[state.locus];
-  const title = `predicted for ${locus?.title ?? "your own sequence"}`;
+  const edited = Array.from(state.codes, (code, i) => (code === state.start[i] ? NaN : i - PLAY_MIDDLE)).filter(Number.isFinite);
+  const key = edited.length ? "; grey: before, ▴ edits" : state.off.length ? "; grey: before" : "";
+  const title = `predicted for ${locus?.title ?? "your own sequence"}${key}`;
   const panels = [{ title, colour: colours.model, tracks: percent(now, all), before: percent(before, all) }];
   if (other) {
     const { kind, panel } = given.worlds[state.about.world];
@@ -55,7 +57,7 @@ function playViewOf({ state, given, now, before, other, reasons }, colours) {
   return {
     panels,
     top: Math.max(...panels.map((panel) => most([...panel.tracks, ...(panel.before ?? [])]))),
-    edited: Array.from(state.codes, (code, i) => (code === state.start[i] ? NaN : i - PLAY_MIDDLE)).filter(Number.isFinite),
+    edited,
     reasons,
     about: reasons?.about ?? "…",
     window: [0, 0],

@@ -108,7 +108,7 @@ class Playground {
   /** Show a network with a locus; where its file does not load, all stays as it was. */
   async open(asked) {
     try {
-      this.alarm.textContent = "";
+      this.alarm.textContent = this.wrong.textContent = "";
       await this.show(asked);
     } catch (error) {
       this.refuse(error);

@@ -24,9 +24,11 @@ export function lookUp(names, asked) {
   throw new Refused(`There is no “${said}” here; ${near.length ? `did you mean ${near.join(", ")}?` : `try ${names[0]}.`}`);
 }
 
-/** A number as a reader wants it: three digits that count. */
-function threeDigits(value) {
-  return value >= 100 ? Math.round(value).toLocaleString("en") : write(value, value >= 10 ? 1 : 2);
+/** A number as a reader wants it: two or three digits that count. */
+export function threeDigits(value) {
+  if (value >= 100) return Math.round(value).toLocaleString("en");
+  const digits = value >= 10 ? 1 : value >= 0.1 || value === 0 ? 2 : 1 - Math.floor(Math.log10(value));
+  return write(value, digits);
 }
 
 /**
@@ -104,7 +106,7 @@ figures.points = (box, given) => {
 
   const choice = make("select", { onchange: (event) => { series = event.target.value; redraw(); mark(marked); } }, ...Object.keys(given.series).map((name) => make("option", {}, name)));
   const frame = make("div", { class: "tss-frame tss-square", tabindex: 0, role: "group", "aria-label": `Points; arrow keys walk from ${given.what} to ${given.what}, by what was measured`, onkeydown: (event) => {
-    const by = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+    const by = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, Home: -Infinity, End: Infinity }[event.key];
     if (by) { event.preventDefault(); step(by); }
   } }, svg);
   svg.addEventListener("pointermove", touch);

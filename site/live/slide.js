@@ -181,11 +181,12 @@ function drawSlide(parts, state) {
   drawSums(parts.sums, state, state.width);
 }
 
-/** Take over what the reader typed, or say what is wrong with it; the drawing then stays. */
+/** Take over what the reader typed, or say what is wrong with it; the drawing then pales. */
 function readSlide(parts, state) {
   const limits = { least: -100, most: 100 };
   const number = (input) => readInput(input, (text) => readNumber(text, input.getAttribute("aria-label"), limits));
   const sequence = (text) => readSequence(text, { least: 4, most: 20, unknown: true });
+  const drawings = [parts.strip, parts.sums, parts.total];
   try {
     const codes = encode(readInput(parts.sequence, sequence));
     const weights = Float64Array.from(parts.weights, number);
@@ -194,8 +195,10 @@ function readSlide(parts, state) {
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     parts.alert.textContent = error.message;
+    for (const drawing of drawings) drawing.classList.add("tss-stale");
     return;
   }
+  for (const drawing of drawings) drawing.classList.remove("tss-stale");
   drawSlide(parts, state);
 }
 

@@ -28,6 +28,8 @@ export function touchParts(given) {
     told: make("p", { role: "status", class: "tss-touch-told" }),
     strip: make("svg", { class: "tss-touch-strip", role: "img", "aria-label": "What each base adds: above, to the network's prediction, below, to the truth. The frame is what the maps show." }),
     window: make("input", { type: "range", min: 0, class: "tss-touch-window", "aria-label": "Where the maps begin" }),
+    back: button("← motif"),
+    onward: button("motif →"),
     motifs: make("svg", { class: "tss-touch-motifs", role: "img" }),
     letters: make("div", { class: "tss-touch-row", "aria-hidden": "true" }),
     network: make("div", { role: "grid", class: "tss-touch-map", "aria-label": "The network: what each letter at each position would change" }),
@@ -49,6 +51,7 @@ export function layOutTouch(box, parts, limit) {
     make("div", { class: "tss-row" }, field("Promoter", parts.promoter), parts.undo, parts.reset),
     table,
     name("what each base adds: network above, truth below"),
+    make("div", { class: "tss-row", role: "group", "aria-label": "Move the maps to a motif" }, parts.back, parts.onward),
     parts.strip,
     parts.window,
     parts.motifs,
@@ -75,7 +78,8 @@ export function drawTouch(view) {
 }
 
 /** The table of what network and truth say. */
-function drawSaid({ at, bench, given, parts }) {
+function drawSaid(view) {
+  const { at, bench, given, parts } = view;
   const now = bench.values();
   for (const [who, { cells, bar }] of Object.entries(parts.rows)) {
     const texts = [write(now[who]), write(bench.first[who]), signed(now[who] - bench.first[who])];
@@ -84,6 +88,8 @@ function drawSaid({ at, bench, given, parts }) {
   }
   parts.undo.disabled = !bench.past.length;
   parts.reset.disabled = bench.codes.every((code, i) => code === bench.original[i]);
+  parts.back.disabled = !view.motifBefore();
+  parts.onward.disabled = !view.motifAfter();
   parts.put.textContent = `Write from ${bench.place(at[0])} on`;
 }
 

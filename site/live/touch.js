@@ -124,12 +124,29 @@ class Touch {
       bench.reset();
       this.changed(bench.difference(before, "As it was at first"));
     });
+    parts.back.addEventListener("click", () => this.moveTo(this.motifBefore()));
+    parts.onward.addEventListener("click", () => this.moveTo(this.motifAfter()));
     parts.window.addEventListener("input", () => this.move(Number(parts.window.value)));
     this.follow(parts.strip);
     parts.network.addEventListener("click", (event) => this.touch(event.target));
     parts.network.addEventListener("keydown", (event) => this.key(event));
     parts.network.addEventListener("focusin", ({ target }) => this.look(target));
     parts.put.form.addEventListener("submit", (event) => this.writeWord(event));
+  }
+
+  /** The last motif that ends before the maps begin. */
+  motifBefore() {
+    return this.bench.motifs.findLast((motif) => motif.to <= this.from);
+  }
+
+  /** The first motif that begins where the maps have ended. */
+  motifAfter() {
+    return this.bench.motifs.find((motif) => motif.from >= this.from + this.columns);
+  }
+
+  /** Bring a motif into the middle of the maps. */
+  moveTo({ from, to }) {
+    this.move((from + to - this.columns) / 2);
   }
 
   /** Move the maps, and what is selected to their first position; draw. */

@@ -210,6 +210,23 @@ def test_a_word_is_written_or_refused_with_a_sentence(box: Locator) -> None:
 
 
 @pytest.mark.parametrize("visit", [{"viewport": PHONE, "has_touch": True}], indirect=True)
+def test_motifs_outside_of_the_maps_are_one_tap_away(box: Locator) -> None:
+    """From one end of the promoter to the other and back: each tap shows another motif."""
+    onward, back = (box.get_by_role("button", name=name) for name in ("motif →", "← motif"))
+    for first, second in ((back, onward), (onward, back)):
+        places = []
+        while first.is_enabled() and len(places) < 60:
+            first.tap()
+            names = box.locator(".tss-touch-motifs").get_attribute("aria-label")
+            assert names.startswith("Motifs here: ")
+            places.append(int(box.get_by_label("Where the maps begin").input_value()))
+        assert len(places) > 3
+        assert places == sorted(places, reverse=first is back)
+        assert len(set(places)) == len(places) < 60
+        expect(second).to_be_enabled()
+
+
+@pytest.mark.parametrize("visit", [{"viewport": PHONE, "has_touch": True}], indirect=True)
 def test_fingers_find_their_squares_on_a_phone(box: Locator) -> None:
     """Squares of 24 pixels, none outside of the box; a tap makes the mutation."""
     assert box.locator("[role=gridcell]").evaluate_all(SMALL) == 0

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { placer, tickText, ticks } from "../../../site/live/axes.js";
 import { Refused } from "../../../site/live/core.js";
 import { effectCurve } from "../../../site/live/motifs.js";
-import { lookUp, nearest } from "../../../site/live/points.js";
+import { lookUp, nearest, threeDigits } from "../../../site/live/points.js";
 
 test("ticks are round and lie between the ends", () => {
   assert.deepEqual(ticks({ from: -300, to: 300 }, 6), [-300, -200, -100, 0, 100, 200, 300]);
@@ -39,4 +39,8 @@ test("a stored kernel is an effect curve read backwards", () => {
   // Two tracks, two channels, three wide: track 1, channel 0 is the third kernel.
   const layer = { shape: [2, 2, 3], values: Float32Array.from({ length: 12 }, (_, i) => i) };
   assert.deepEqual([...effectCurve(layer, 0, 1)], [8, 7, 6]);
+});
+
+test("ratios keep the digits that count", () => {
+  assert.deepEqual([0, 0.0023, 0.5, 12.34, 1234].map(threeDigits), ["0.00", "0.0023", "0.50", "12.3", "1,234"]);
 });
