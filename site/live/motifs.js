@@ -41,7 +41,7 @@ figures.motifs = async (box, given) => {
   const { tensors } = await loadWeights(given.network);
   const weight = tensors["deconv.weight"];
   let [chosen, pair, distance, flipped] = [0, 0, 0, false];
-  const place = make("div", { class: "tss-motif-logo" });
+  const place = make("div", { class: "tss-motif-logo", tabindex: 0, role: "group", "aria-label": "Letters of the motif; arrow keys scroll where they do not fit" });
   const svg = make("svg", { class: "tss-touch" });
   const frame = make("div", { class: "tss-frame" }, svg);
   const said = make("p", { "aria-live": "polite", class: "tss-said" });

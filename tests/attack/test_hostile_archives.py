@@ -116,7 +116,7 @@ ARCHIVES: dict[str, Callable[[Path], None]] = {
     "an extended size of letters": packed(
         header("x", 12, tarfile.XHDTYPE) + b"12 size=abc\n".ljust(512, b"\0"), header(NAME, 0), END
     ),
-    "zeros after the end": packed(END, 6 << 30),
+    "zeros after the end": packed(END, 4 << 30),
     "a symbolic link": of(special(NAME, tarfile.SYMTYPE, "/etc/passwd")),
     "a symbolic link to itself": of(special(NAME, tarfile.SYMTYPE, ENCODE.format(0))),
     "a hard link": of(special(NAME, tarfile.LNKTYPE, "/etc/passwd")),

@@ -125,8 +125,8 @@ def test_network_sees_words_and_hardly_places(chapter):
 
 
 def test_live_training_follows_its_recipe(chapter, monkeypatch):
-    """The TRAIN branch, on 256 genes: same rows, same coins, twice the same weights."""
-    few = Split(*(rows[:256] for rows in chapter["by_chromosome"]))
+    """The TRAIN branch, on 96 genes: same rows, same coins, twice the same weights."""
+    few = Split(*(rows[:96] for rows in chapter["by_chromosome"]))
     monkeypatch.setitem(chapter["trained"].__globals__, "TRAIN", ["some"])
     first, history = chapter["trained"]("some", split=few, epochs=2)
     again, _ = chapter["trained"]("some", split=few, epochs=2)

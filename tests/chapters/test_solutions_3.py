@@ -28,6 +28,7 @@ def test_silenced_filter_is_tata_and_acts_on_its_own_strand(solutions):
     change = solutions["changes"].sum(0)
     assert (change[:5] < -500).all()
     assert (change[5:] > -100).all()
+    assert change[[5, 6]].min() > 200  # which the text wonders at
     strength = solutions["strength"]
     assert (strength[solutions["top_loci"]] > 0.3).sum() >= 3  # most of them
     assert strength[solutions["top_loci"]].mean() > 2 * strength.mean()
@@ -51,5 +52,5 @@ def test_a_lower_rate_leaves_some_shape_and_a_higher_one_none(solutions):
     table = solutions["tried_table"]
     low, high = table.loc["rate 0.0005, 3 epochs"], table.loc["rate 0.01, 3 epochs"]
     assert low["profile r"] < 0.2
-    assert low["mean"] < 0.2 * solutions["squares_table"].loc["measured", "mean"]
+    assert low["mean"] < 0.3 * solutions["squares_table"].loc["measured", "mean"]
     assert high["mean"] < 1e-3

@@ -40,5 +40,6 @@ def test_few_edits_make_both_strands_alike(solutions):
 def test_the_mask_is_worth_its_trouble(solutions):
     share = solutions["share"]
     assert share["without mask"] < 0.75 * share["with mask"]
-    # Of the gap that the unmasked network leaves, the mask leaves a quarter; other seeds more.
-    assert share["truth"] - share["with mask"] < 0.5 * (share["truth"] - share["without mask"])
+    # Of the gap that the unmasked network leaves, the mask leaves a quarter; other seeds, and the
+    # last digits of another processor, more.
+    assert share["truth"] - share["with mask"] < 0.75 * (share["truth"] - share["without mask"])

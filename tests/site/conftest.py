@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from filelock import FileLock
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,8 +62,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site: the folder that TSSBOOK_SITE names, or one built now with Sphinx."""
     if os.environ.get("TSSBOOK_SITE"):
         return Path(os.environ["TSSBOOK_SITE"]).resolve()
-    out = tmp_path_factory.mktemp("site") / "site"
-    load("site/build.py").build(ROOT, out, "sphinx")
+    out = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        out = out.parent  # which all workers share: the first that comes here builds the site
+    out = out / "built" / "site"
+    out.parent.mkdir(exist_ok=True)
+    with FileLock(out.parent / "lock"):
+        if not out.exists():
+            load("site/build.py").build(ROOT, out, "sphinx")
     return out
 
 

@@ -220,7 +220,7 @@ def test_motifs_outside_of_the_maps_are_one_tap_away(box: Locator) -> None:
             names = box.locator(".tss-touch-motifs").get_attribute("aria-label")
             assert names.startswith("Motifs here: ")
             places.append(int(box.get_by_label("Where the maps begin").input_value()))
-        assert len(places) > 3
+        assert len(places) > 1
         assert places == sorted(places, reverse=first is back)
         assert len(set(places)) == len(places) < 60
         expect(second).to_be_enabled()
