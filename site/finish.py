@@ -1,11 +1,14 @@
 """Finish the pages of a built site, whichever engine made them: what only the whole book knows.
 
 Cards for links to a page (``og:``); no address of a repository that is not known yet; an error
-message once, where Quarto prints it twice. `policy.py` comes after it.
+message once, where Quarto prints it twice; pictures as files of their own. `policy.py` comes after
+it.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import re
 from html import escape, unescape
@@ -26,6 +29,7 @@ BYLINE = re.compile(
 )
 SOLUTION = re.compile(r'<a\b[^>]*href="[^"]*solutions/[^"]*"[^>]*>(.*?)</a>', flags=re.DOTALL)
 IMAGE = re.compile(r"<img\b[^>]*>")
+PACKED = re.compile(r'\bsrc="data:image/png;base64,([\w+/=]+)"')
 NO_OWNER = re.compile(rf"<li[^>]*>\s*{UNKNOWN}\s*</li>|{UNKNOWN}", flags=re.DOTALL)
 # An error's name and text, and then its traceback, which ends with the same.
 TWICE = re.compile(
@@ -53,6 +57,22 @@ def without_owner(html: str, up: str) -> str:
     """
     html = COLAB.sub(f'<a class="tss-colab" href="{up}install.html#in-colab">', html)
     return NO_OWNER.sub("", html).replace("PLACEHOLDER-OWNER", "OWNER")
+
+
+def unpacked(html: str, out: Path, up: str) -> str:
+    """Return a page whose pictures are files that come when they are needed, not parts of its text.
+
+    They are written to a folder of the site in `out`; `up` leads there from the page.
+    """
+
+    def file(found: re.Match[str]) -> str:
+        picture = base64.b64decode(found[1])
+        name = f"_images/{hashlib.sha256(picture).hexdigest()[:20]}.png"
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_bytes(picture)
+        return f'src="{up}{name}"'
+
+    return PACKED.sub(file, html)
 
 
 def pixels(path: Path) -> tuple[int, int] | None:
@@ -122,7 +142,8 @@ def finish(root: Path, out: Path) -> None:
             continue
         up = "../" * (len(place.parts) - 1)
         html = html.replace("<th></th>", "<td></td>")  # the corner of a table is no heading
-        html = card(sized(said_once(html), page.parent), book, place.as_posix(), up)
+        html = sized(unpacked(said_once(html), out, up), page.parent)
+        html = card(html, book, place.as_posix(), up)
         if not adapt.has_owner(book):
             html = without_owner(html, up)
         if not any(title == "Solutions" for title, _ in adapt.parts(book)):

@@ -189,6 +189,16 @@ def test_placeholders_leave_the_pages_of_quarto_too(script: Script) -> None:
     assert finish.BYLINE.sub("", by) == "<p>x</p>"
 
 
+def test_pictures_are_files(script: Script, tmp_path: Path) -> None:
+    """What a page carried in its text; the same picture is one file, other addresses stay."""
+    html = '<img alt="a" src="data:image/png;base64,aGVsbG8="><img src="data:,"><img src="b.png">'
+    found = script("site/finish.py").unpacked(html + html, tmp_path, "../")
+    (file,) = (tmp_path / "_images").iterdir()
+    assert file.read_bytes() == b"hello"
+    one = f'<img alt="a" src="../_images/{file.name}"><img src="data:,"><img src="b.png">'
+    assert found == one + one
+
+
 def test_pictures_state_their_size(script: Script, tmp_path: Path) -> None:
     """As they are, or in proportion to the width that is asked for; the first does not wait."""
     (tmp_path / "a b.png").write_bytes((ROOT / "site" / "front.png").read_bytes())
