@@ -32,8 +32,6 @@ NETWORKS = {
     "procapnet-yeast-17": (ProCapNet, 2114),
     "promoter": (PromoterNet, 2000),
 }
-# The program of these has run on all sequences with other weights.
-FEW = {"simplenet-yeast": 5, "procapnet-yeast-17": 5}
 
 # The page's side. Arrays come back as base64 of 32-bit floats: numbers one by one take minutes.
 PAGE = """
@@ -129,15 +127,13 @@ def say(visit: Visit) -> Callable[..., Any]:
 def test_a_chain_of_edits_ends_where_pytorch_starts_anew(
     say: Callable[..., Any], name: str
 ) -> None:
-    """For 20 sequences (or a few), 200 edits each. Each edit builds on those before it, so an error
-    of any of them is still there at the end, where all is compared; and at one random place on the
-    way.
+    """For 20 sequences, 200 edits each. Each edit builds on those before it, so an error of any of
+    them is still there at the end, where all is compared; and at one random place on the way.
     """
     kind, length = NETWORKS[name]
     evaluate = say(name)
     found, changed = [], []
-    chosen = sequences()[: FEW.get(name)]
-    for i, whole in enumerate(chosen):
+    for i, whole in enumerate(sequences()):
         sequence, edits = middle(whole, length), random_edits(length, seed=i)
         stops = [int(np.random.default_rng(i).integers(1, N_EDITS)), N_EDITS]
         found += evaluate(CHAIN, [sequence, edits, stops])
@@ -147,7 +143,7 @@ def test_a_chain_of_edits_ends_where_pytorch_starts_anew(
             letters[start : start + len(word)] = word
             if k in stops:
                 changed.append("".join(letters))
-    assert len(found) == 3 * len(chosen)
+    assert len(found) == 3 * N_SEQUENCES
     wanted = outputs(kind.from_pretrained(name), one_hot(changed))
     for j, part in enumerate(wanted):
         assert_agree(np.stack([unpacked(said[j]) for said in found]), part)

@@ -185,9 +185,7 @@ def test_wrong_sequences_get_a_sentence_and_the_drawing_stays(visit: Visit) -> N
         assert time.perf_counter() - start < 5
         assert rows(box) == before
         assert box.get_by_label("Sequence").get_attribute("aria-invalid") == "true"
-        assert (
-            box.locator(".tss-stale").count() == 3
-        )  # both strips and the sum are those from before
+        assert box.locator(".tss-stale").count() == 3  # two strips and the sum: of before
     assert box.locator("img").count() == 0
     box.get_by_label("Sequence").fill(">one\nggctat")  # one record, lower case
     assert box.get_by_role("alert").inner_text() == ""
