@@ -22,6 +22,7 @@ import docstrings
 # What each page of the path asks.
 QUESTIONS = {
     "chapters/01-toy-cnn.ipynb": "What does a convolution see in DNA that a linear model misses?",
+    "chapters/01-real.ipynb": "Does it see anything in real promoters?",
     "chapters/02-promoter-expression.ipynb": "How much of a gene's expression can be read from the"
     " DNA in front of it?",
     "chapters/02-real.ipynb": "What remains of that on real DNA, and how can a number fool us?",

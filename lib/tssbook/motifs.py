@@ -1,6 +1,6 @@
 """From a convolution's filters, or a stack of aligned sequences, to sequence logos.
 
-Chapter 1, sections 8 and 10. `read_meme` and `write_meme` exchange motifs with other programs.
+Chapter 1, section 8. `read_meme` and `write_meme` exchange motifs with other programs.
 """
 
 from __future__ import annotations

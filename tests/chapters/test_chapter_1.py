@@ -1,4 +1,4 @@
-"""Chapter 1 as a whole: what its live training reaches, and its numbers on real promoters.
+"""Chapter 1 as a whole: what its live training reaches.
 
 The chapter's cells run once, in default flags; those that train run again with ``TRAIN = True``.
 """
@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from tests.chapters.running import Run
-from tests.support import needs_mirror
 from tools.notebooks import ROOT
 from tssbook import metrics
 from tssbook.models import MaxPoolCNN, describe
@@ -141,63 +140,3 @@ def test_linear_model_shares_the_bonus_out_among_letters(chapter):
     assert learned[1, [0, 7]] == pytest.approx([0.1875] * 2, abs=0.05)  # C, too
     assert learned[0, 1:7].min() > 1
     assert learned[1, 1:7].max() < -0.3
-
-
-@needs_mirror
-def test_real_promoters_are_those_of_the_text(chapter):
-    promoters = chapter["promoters"]
-    assert len(promoters) == 29_597
-    assert promoters["expr"].notna().sum() == 22_879
-    assert len(chapter["tables"]["main"]) == 12_641
-
-
-@needs_mirror
-def test_real_logos_show_initiator_and_tata_box(chapter):
-    for heights in chapter["heights"].values():
-        bits = heights.sum(0).numpy()
-        assert set(np.argsort(-bits[40:])[:2] + 40 - 49) == {-1, 0}
-        assert "".join("ACGT"[i] for i in heights[:, 48:50].argmax(0)) == "CA"
-    upstream = {name: float(h.sum(0)[:40].max()) for name, h in chapter["heights"].items()}
-    assert upstream["TATA flag"] > 0.8
-    assert upstream["no flag"] < 0.1
-    assert int(chapter["heights"]["TATA flag"].sum(0)[:40].argmax()) - 49 in (-27, -26)
-
-
-@needs_mirror
-def test_tataaa_stands_near_minus_30_also_without_the_flag(chapter):
-    assert len(chapter["starts"]) == 867
-    assert chapter["near"].sum() == 715
-    assert chapter["both"] == pytest.approx(0.72, abs=0.005)
-    assert chapter["plain"][22] == pytest.approx(0.45, abs=0.005)
-
-
-@needs_mirror
-def test_real_results_beside_the_yardstick(chapter):
-    table = chapter["real_results"].set_index(["rows", "model"])
-    ridge, cnn = table.xs("4-mer ridge", level="model"), table.xs("CNN", level="model")
-    assert ridge.loc["main", "chr8+9+10"] == pytest.approx(0.476, abs=0.002)
-    assert ridge.loc["all", "chr8+9+10"] == pytest.approx(0.336, abs=0.002)
-    assert cnn.loc["main", "chr8+9+10"] == pytest.approx(0.433, abs=0.02)
-    # What the text says of the table and below it.
-    columns = ["chr8+9", "main of chr8+9", "chr8+9+10"]
-    gc = table.xs("GC content", level="model")
-    assert (ridge[columns] > cnn[columns]).all(axis=None)
-    assert (gc[columns] + 0.08 < cnn[columns]).all(axis=None)
-    assert (table.loc["all", "main of chr8+9"] > table.loc["all", "chr8+9"] + 0.08).all()
-    assert (cnn.loc["main", "chr8+9"] - cnn.loc["all", "main of chr8+9"]) < 0.035
-
-
-@needs_mirror
-def test_averaging_beats_a_weight_for_each_place_from_three_seeds(chapter):
-    r, y, ridge = chapter["r"], chapter["y"], chapter["ridge"]
-    for place, averaged in chapter["pairs"].values():
-        assert float(r(averaged, y)) > float(r(place, y)) + 0.01
-        assert float(r(ridge, y)) == pytest.approx(float(r(averaged, y)), abs=0.02)
-
-
-def test_without_the_file_the_chapter_says_how_to_get_it(without_files, capsys):
-    variables = without_files()
-    assert variables["promoters"] is None
-    (said,) = capsys.readouterr().out.splitlines()
-    assert "human_epd60_expression.tsv.gz" in said
-    assert "TSSBOOK_MIRROR" in said

@@ -173,9 +173,9 @@ def test_a_section_that_does_not_exist_is_refused(text: ModuleType, book: dict, 
     chapters = text.Chapters(ROOT, book)
     library = script("site/reference.py").read_library(ROOT)
     thing, writer = library["models.toy.score"], text.Text({}, chapters)
-    assert writer.inline("Chapter 1,\n    sections 8 and 10.", thing) == (
+    assert writer.inline("Chapter 1,\n    sections 8 and 9.", thing) == (
         '<a href="../chapters/01-toy-cnn.html#what-the-filters-have-learned">Chapter 1, sections 8'
-        '</a> and <a href="../chapters/01-toy-cnn.html#real-promoters">10</a>.'
+        '</a> and <a href="../chapters/01-toy-cnn.html#what-is-left-and-why">9</a>.'
     )
     for wrong in ("Chapter 1, section 99", "section 99", "Chapter 9"):
         with pytest.raises(LookupError, match=r"tssbook\.models\.toy\.score .* no Chapter"):
