@@ -161,11 +161,14 @@ def cluster_interval(
         raise ValueError(f"Row {(cluster < 0).argmax()} is of no cluster (NaN); wanted one each.")
     if len(names) < 2:
         raise ValueError(f"Clusters in these {len(cluster)} rows: {len(names)}; wanted 2 or more.")
-    members = np.split(np.argsort(cluster, kind="stable"), np.cumsum(np.bincount(cluster))[:-1])
+    rows, sizes = np.argsort(cluster, kind="stable"), np.bincount(cluster)
+    ends = np.cumsum(sizes)  # of each cluster's rows, which lie side by side
 
     def one(rng: np.random.Generator) -> float | Tensor:
-        drawn = [members[i] for i in rng.integers(len(names), size=len(names))]
-        return statistic(torch.from_numpy(np.concatenate(drawn)))
+        drawn = rng.integers(len(names), size=len(names))
+        size = sizes[drawn]
+        place = np.arange(size.sum()) + np.repeat(ends[drawn] - np.cumsum(size), size)
+        return statistic(torch.from_numpy(rows[place]))
 
     return _interval(one, seed, n_resamples, level)
 

@@ -29,7 +29,15 @@ GIVEN: dict[str, dict[str, str]] = {
         "it is 2.5, -2.5 and -2.5, 2.5": "computed by hand in the text",
         "has a mean of 12.5": "worked out by hand: five T, two G and a C, 100 / 8",
         "0.001, 0.005, 0.01, 0.05 and 0.1": "the rates that the exercise asks for",
+    },
+    "chapters/01-real.ipynb": {
+        "**Reading time** about 15 minutes": "words and cells, see site/made.py",
+        "to 10 downstream": "how the file was cut",
+        "within two bases of -30": "-32 to -28 in the code",
+        "works only near -30": "the peak that section 1 finds",
+        "60 bases instead of 8": "the words of Chapter 1",
         "256 words of four letters": "4 to the power of 4",
+        "with replacement, 1,000 times": "what bootstrap_interval does unasked",
         "58 places": "60 bases, a filter of 3: 60 - 3 + 1",
     },
     "chapters/04-procapnet.ipynb": {
