@@ -35,6 +35,16 @@
     });
   }
 
+  // A box that scrolls fades at its right edge until its end is seen: no column is missed.
+  function fadeWhereMoreIs(box) {
+    if (box.querySelector("figcaption, img")) return; // a caption would fade with its picture
+    function look() {
+      box.classList.toggle("tss-more", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+    }
+    box.addEventListener("scroll", look, { passive: true });
+    look();
+  }
+
   // What scrolls must be reachable with the keyboard. Each box is laid out to be measured, so this
   // is done while the browser has nothing else to do; what is folded waits until it is opened.
   function focusScrollers(page) {
@@ -48,6 +58,7 @@
         var box = boxes.pop();
         if (!box || box.closest("details:not([open])")) continue;
         var wide = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
+        if (box.scrollWidth > box.clientWidth + 2) fadeWhereMoreIs(box);
         if (wide || box.classList.contains("tss-vega")) box.tabIndex = 0;
       } while (boxes.length && deadline && deadline.timeRemaining() > 40);
       if (boxes.length) idle(work);

@@ -59,6 +59,37 @@ def without_owner(html: str, up: str) -> str:
     return NO_OWNER.sub("", html).replace("PLACEHOLDER-OWNER", "OWNER")
 
 
+PRINTED = re.compile(
+    r'<div class="output stream (?P<kind>[^"]*)">(?P<rest><div class="highlight"[^>]*><pre>'
+    r"(?:<span></span>)?(?P<said>.*?)</pre>)",
+    flags=re.DOTALL,
+)
+
+
+def sentences_wrapped(html: str) -> str:
+    """Return a page whose printed sentences are marked, for the style sheet to wrap them.
+
+    A table that was printed has columns, with two spaces or more between some of them.
+    """
+
+    def marked(found: re.Match[str]) -> str:
+        lines = (line.strip() for line in found["said"].splitlines())
+        if any("  " in line for line in lines):
+            return found[0]
+        return f'<div class="output stream tss-said {found["kind"]}">{found["rest"]}'
+
+    return PRINTED.sub(marked, html)
+
+
+DATAFRAME = re.compile(r'<table[^>]*class="[^"]*\bdataframe\b.*?</table>', flags=re.DOTALL)
+SHORT = re.compile(r"<td>(?=[^<]{2,24}</td>)")
+
+
+def short_cells_whole(html: str) -> str:
+    """Return a page whose tables of results break no number and no interval over two lines."""
+    return DATAFRAME.sub(lambda found: SHORT.sub('<td class="tss-whole">', found[0]), html)
+
+
 def unpacked(html: str, out: Path, up: str) -> str:
     """Return a page whose pictures are files that come when they are needed, not parts of its text.
 
@@ -142,7 +173,9 @@ def finish(root: Path, out: Path) -> None:
             continue
         up = "../" * (len(place.parts) - 1)
         html = html.replace("<th></th>", "<td></td>")  # the corner of a table is no heading
-        html = sized(unpacked(said_once(html), out, up), page.parent)
+        html = sized(
+            unpacked(short_cells_whole(sentences_wrapped(said_once(html))), out, up), page.parent
+        )
         html = card(html, book, place.as_posix(), up)
         if not adapt.has_owner(book):
             html = without_owner(html, up)

@@ -68,7 +68,7 @@ def path(root: Path) -> str:
     for page, question in QUESTIONS.items():
         cells = notebook(root / page)
         title = re.search(r"^# (.+)$", "\n".join(c["source"] for c in cells), flags=re.MULTILINE)[1]
-        title = title.removeprefix("Chapter ").replace(":", ".", 1)
+        title = re.sub(r"^Chapter (\d+):?", r"\1.", title).replace(". on", " on")
         rows.append(f"| [{title}]({page}) | {question} | {' | '.join(times(cells))} |")
     return "\n".join(rows) + "\n"
 

@@ -12,6 +12,7 @@ With this channel order ``x.flip(-1).flip(-2)`` is the reverse complement.
 The rooms, in the order of reading:
 
 * `sequence`, `metrics`, `motifs`: letters and arrays, and how good a prediction is;
+* `files`: how the library writes a file whole or not at all;
 * `models`: the networks of the chapters with their losses, and their checkpoints;
 * `data`: files in (FASTA, BED, bigWig, downloads), the chapters' data sets out;
 * `training`: batches, the training loop, predictions of many sequences;

@@ -189,6 +189,30 @@ def test_placeholders_leave_the_pages_of_quarto_too(script: Script) -> None:
     assert finish.BYLINE.sub("", by) == "<p>x</p>"
 
 
+def test_printed_sentences_wrap_and_printed_tables_scroll(script: Script) -> None:
+    """Columns stand below one another only in lines that are not wrapped."""
+    wrapped = script("site/finish.py").sentences_wrapped
+    kind = '<div class="output stream {}highlight-myst-ansi">'
+    rest = '<div class="highlight" style="--lines: 2"><pre><span></span>{}</pre></div></div>'
+    said, table = "3 of 4 genes\n  have none\n", "gene   reads\nAHP1   1816\n"
+    page = "".join(kind.format("") + rest.format(text) for text in (table, said, table))
+    assert wrapped(page) == "".join(
+        kind.format(name) + rest.format(text)
+        for name, text in (("", table), ("tss-said ", said), ("", table))
+    )
+
+
+def test_numbers_of_a_table_stay_whole(script: Script) -> None:
+    """Cells of up to 24 letters, in tables of results alone."""
+    cells = "<td>{}</td>" + f"<td>{'a text ' * 5}</td>"
+    table = '<table border="1" class="dataframe">{}</table><table>{}</table>'
+    found = script("site/finish.py").short_cells_whole(
+        table.format(*[cells.format("0.65 (0.64 to 0.66)")] * 2)
+    )
+    assert found.count('<td class="tss-whole">0.65 (0.64 to 0.66)</td>') == 1
+    assert found.count("<td>") == 3
+
+
 def test_pictures_are_files(script: Script, tmp_path: Path) -> None:
     """What a page carried in its text; the same picture is one file, other addresses stay."""
     html = '<img alt="a" src="data:image/png;base64,aGVsbG8="><img src="data:,"><img src="b.png">'
