@@ -234,7 +234,7 @@ def test_loader_mask_and_metrics_run_on_gro_cap(chapter):
 
 # --- sentences that are made from values ---------------------------------------------------------
 
-OURS, PUBLISHED = "our network, trained on simulated loci", "the published networks, seven folds"
+OURS, PUBLISHED = "our network (trained on simulated loci)", "the published networks, seven folds"
 
 
 def said(run, cell: str, **values) -> str:
@@ -285,7 +285,7 @@ def test_text_on_peaks_follows_its_values(run, who, gain, verdict):
     for column, value in zip(("network's gain", "gain from", "gain to"), gain, strict=True):
         table[column] = [0.0, 0.9, value]
     text = said(run, "peaks-said", who=who, areas={"random": table})
-    assert f"count of {who} reaches {0.9 + gain[0]:.2f}" in text
+    assert f"count of {who} reaches an area of {0.9 + gain[0]:.2f}" in text
     assert f"(CpG, middle) 0.90: a difference of {gain[0]:+.2f}" in text
     assert f"{gain[1]:+.2f} to {gain[2]:+.2f}" in text
     assert f"network is {verdict}" in text or f"So {verdict}" in text
