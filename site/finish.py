@@ -76,7 +76,7 @@ def sentences_wrapped(html: str) -> str:
         lines = (line.strip() for line in found["said"].splitlines())
         if any("  " in line for line in lines):
             return found[0]
-        return f'<div class="output stream tss-said {found["kind"]}">{found["rest"]}'
+        return f'<div class="output stream tss-printed {found["kind"]}">{found["rest"]}'
 
     return PRINTED.sub(marked, html)
 

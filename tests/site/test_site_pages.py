@@ -198,7 +198,7 @@ def test_printed_sentences_wrap_and_printed_tables_scroll(script: Script) -> Non
     page = "".join(kind.format("") + rest.format(text) for text in (table, said, table))
     assert wrapped(page) == "".join(
         kind.format(name) + rest.format(text)
-        for name, text in (("", table), ("tss-said ", said), ("", table))
+        for name, text in (("", table), ("tss-printed ", said), ("", table))
     )
 
 
