@@ -8,6 +8,8 @@
     window.TSS_VEGA = new URL("vega.js", script.src).href;
   }
 
+  var SCROLLERS = "pre, .tss-scroll, .tss-vega, .cell_output, .cell_output > .output,"
+    + " .cell-output, .tss-formula, .pst-scrollable-table-container";
   var LEADS = /^(Exercise|Note|Predict|Warning|Solution|You will learn)\b/;
 
   // A quotation that starts with one of the bold lead words becomes a callout.
@@ -37,32 +39,32 @@
 
   // A box that scrolls fades at its right edge until its end is seen: no column is missed.
   function fadeWhereMoreIs(box) {
-    if (box.querySelector("figcaption, img")) return; // a caption would fade with its picture
-    function look() {
-      box.classList.toggle("tss-more", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
-    }
-    box.addEventListener("scroll", look, { passive: true });
-    look();
+    if (!box.matches(SCROLLERS) || box.querySelector("figcaption, img")) return; // nor a caption
+    box.classList.toggle("tss-more", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
   }
 
   // What scrolls must be reachable with the keyboard. Each box is laid out to be measured, so this
-  // is done while the browser has nothing else to do; what is folded waits until it is opened.
-  function focusScrollers(page) {
-    var boxes = Array.from(page.querySelectorAll(
-      "pre, .tss-scroll, .tss-vega, .cell_output, .cell_output > .output, .cell-output,"
-      + " .tss-formula, .pst-scrollable-table-container"
-    ));
-    var idle = window.requestIdleCallback || function (work) { setTimeout(work, 10); };
-    idle(function work(deadline) {
-      do {
-        var box = boxes.pop();
-        if (!box || box.closest("details:not([open])")) continue;
+  // is done in pieces of 10 ms while the browser has nothing else to do; what is folded waits until
+  // it is opened.
+  var waiting = new Set();
+  var idle = window.requestIdleCallback || function (work) { setTimeout(work, 10); };
+  function focusScrollers(page, part) {
+    var running = page.dataset.measured === "no";
+    if (part.matches(SCROLLERS)) waiting.add(part);
+    part.querySelectorAll(SCROLLERS).forEach(function (box) { waiting.add(box); });
+    page.dataset.measured = "no";
+    if (!running) idle(function work() {
+      var end = performance.now() + 10;
+      waiting.forEach(function (box) {
+        if (performance.now() > end) return;
+        waiting.delete(box);
+        if (!box.isConnected || box.closest("details:not([open])")) return;
         var wide = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
-        if (box.scrollWidth > box.clientWidth + 2) fadeWhereMoreIs(box);
+        fadeWhereMoreIs(box);
         if (wide || box.classList.contains("tss-vega")) box.tabIndex = 0;
-      } while (boxes.length && deadline && deadline.timeRemaining() > 40);
-      if (boxes.length) idle(work);
-      else page.dataset.measured = "";
+      });
+      if (waiting.size) idle(work);
+      else page.dataset.measured = "yes";
     });
   }
 
@@ -92,10 +94,18 @@
     if (!page) return;
     markCallouts(page);
     boxWideThings(page);
-    var focus = function () { focusScrollers(page); };
-    focus();
-    window.addEventListener("resize", focus);
-    page.addEventListener("toggle", focus, true);
+    // At once, and when a reader turns the device, unfolds a part, or a live figure is ready.
+    focusScrollers(page, page);
+    window.addEventListener("resize", function () { focusScrollers(page, page); });
+    page.addEventListener("toggle", function (event) { focusScrollers(page, event.target); }, true);
+    var live = new ResizeObserver(function (entries) {
+      entries.forEach(function (entry) {
+        focusScrollers(page, entry.target.closest(".cell_output, .cell-output") || page);
+      });
+    });
+    page.querySelectorAll(".tss-live").forEach(function (figure) { live.observe(figure); });
+    var scrolled = function (event) { fadeWhereMoreIs(event.target); };
+    page.addEventListener("scroll", scrolled, { capture: true, passive: true });
     printOnWhite(document.documentElement);
     loadLive(page);
   }

@@ -105,7 +105,7 @@ def test_pages_load_fit_and_are_accessible(visit: Visit, site: Path, pages: list
         if visit.page.evaluate(PREFERS_DARK):
             faults += [f"{address}: light: {html}" for html in light_boxes(visit.page)]
         faults += [f"{address}: too wide: {html}" for html in visit.page.evaluate(OVERFLOW)]
-        visit.page.locator("main[data-measured]").wait_for()  # boxes that scroll can be reached
+        visit.page.locator("main[data-measured=yes]").wait_for()  # boxes that scroll can be reached
         visit.page.evaluate(ONE_OF_EACH_COLOUR)
         for found in serious(visit.page):
             nodes = [node["html"][:150] for node in found["nodes"][:3]]
