@@ -8,7 +8,7 @@
     window.TSS_VEGA = new URL("vega.js", script.src).href;
   }
 
-  var SCROLLERS = "pre, .tss-scroll, .tss-vega, .cell_output, .cell_output > .output,"
+  var SCROLLERS = "pre, .tss-scroll, .tss-vega, .cell_output, .cell_output .output,"
     + " .cell-output, .tss-formula, .pst-scrollable-table-container";
   var LEADS = /^(Exercise|Note|Predict|Warning|Solution|You will learn)\b/;
 
@@ -94,14 +94,19 @@
     if (!page) return;
     markCallouts(page);
     boxWideThings(page);
-    // At once, and when a reader turns the device, unfolds a part, or a live figure is ready.
+    // At once, and when the reader turns the device or unfolds a part, a picture has come, or a
+    // live figure is ready.
     focusScrollers(page, page);
     window.addEventListener("resize", function () { focusScrollers(page, page); });
     page.addEventListener("toggle", function (event) { focusScrollers(page, event.target); }, true);
+    function focusAround(thing) {
+      focusScrollers(page, thing.closest(".cell_output, .cell-output, .tss-scroll") || page);
+    }
+    page.addEventListener("load", function (event) {
+      if (event.target.tagName === "IMG") focusAround(event.target);
+    }, true);
     var live = new ResizeObserver(function (entries) {
-      entries.forEach(function (entry) {
-        focusScrollers(page, entry.target.closest(".cell_output, .cell-output") || page);
-      });
+      entries.forEach(function (entry) { focusAround(entry.target); });
     });
     page.querySelectorAll(".tss-live").forEach(function (figure) { live.observe(figure); });
     var scrolled = function (event) { fadeWhereMoreIs(event.target); };

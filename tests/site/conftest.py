@@ -89,9 +89,9 @@ class Visit:
     outside: list[str] = field(default_factory=list)
 
     def open(self, address: str) -> None:
-        """Open a page of the site and wait until its scripts have run."""
+        """Open a page of the site and wait until the book's script has seen all of it."""
         self.page.goto(self.base + address, wait_until="load")
-        self.page.wait_for_load_state("networkidle")
+        self.page.locator("main[data-measured=yes]").wait_for(state="attached")
 
     def live(self, name: str, given: Any) -> Locator:
         """Open a page that holds one live figure and nothing else; return its place."""
@@ -115,13 +115,51 @@ def live_html(name: str, given: Any) -> str:
         </body></html>"""
 
 
-# Every rule. "preload" would fetch the style sheets a second time, some by a wrong address.
+# "preload" would fetch the style sheets a second time, some by a wrong address.
 AXE = {"resultTypes": ["violations"], "preload": False}
+CONTRAST = AXE | {"runOnly": ["color-contrast"]}
+OTHERS = AXE | {"rules": {"color-contrast": {"enabled": False}}}
+
+# axe measures contrast at every piece of text, which takes minutes. Text of the same colour, size
+# and weight on the same backgrounds has the same: one piece of each kind is marked for it. Then
+# code, thousands of coloured pieces, becomes plain text, which all other rules read alike.
+MARK_KINDS_OF_TEXT = """([part, known]) => {
+  const seen = new Set(known), none = ["rgba(0, 0, 0, 0)", "none", "1"];
+  for (const e of document.querySelectorAll(part + " *")) {
+    const own = [...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim());
+    if (!own || !e.checkVisibility()) continue;
+    const { color, fontSize, fontWeight } = getComputedStyle(e);
+    const looks = [color, fontSize, fontWeight];
+    for (let box = e; box; box = box.parentElement) {
+      const { backgroundColor, backgroundImage, opacity, filter } = getComputedStyle(box);
+      looks.push(...[backgroundColor, backgroundImage, opacity, filter].filter(
+        look => !none.includes(look)));
+    }
+    const kind = looks.join();
+    if (!seen.has(kind)) e.dataset.kindOfText = kind;
+    seen.add(kind);
+  }
+  return [...seen];
+}"""
+PLAIN_CODE = """() => {
+  document.querySelectorAll("pre").forEach(code => { code.textContent = code.textContent; });
+}"""
 
 
-def serious(page: Page, part: str | None = None) -> list[dict]:
-    """Return the serious and critical faults that axe-core finds on a page, or in a part of it."""
-    found = Axe().run(page, part, options=AXE).response["violations"]
+def serious(page: Page, part: str | None = None, kinds: list[str] | None = None) -> list[dict]:
+    """Return the serious and critical faults that axe-core finds on a page, or in a part of it.
+
+    Every rule; contrast at one of each kind of text, but for the kinds that a list holds, to which
+    those of this page are added. Code is plain afterwards.
+    """
+    known = [] if kinds is None else kinds
+    seen = page.evaluate(MARK_KINDS_OF_TEXT, [part or "body", known])
+    found = []
+    if len(seen) > len(known):
+        found += Axe().run(page, "[data-kind-of-text]", options=CONTRAST).response["violations"]
+    known[:] = seen
+    page.evaluate(PLAIN_CODE)
+    found += Axe().run(page, part, options=OTHERS).response["violations"]
     return [fault for fault in found if fault["impact"] in ("serious", "critical")]
 
 
