@@ -20,11 +20,11 @@ def test_outputs_are_those_that_are_stored(run):
 
 
 def test_all_effects_are_those_of_one_process(chapter):
-    fasta, places = chapter["files"] / "genome.fa", chapter["promoters"][190:]
+    fasta, places = chapter["files"] / "genome.fa", chapter["promoters"][126:]
     wanted = ism(
         PromoterNet.from_pretrained("promoter"), one_hot_codes(genome.sequences(fasta, places))
     )
-    assert np.array_equal(chapter["made"].arrays["effects"][190:], wanted.numpy())
+    assert np.array_equal(chapter["made"].arrays["effects"][126:], wanted.numpy())
 
 
 def test_costs_follow_from_speeds(chapter):
