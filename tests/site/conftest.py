@@ -11,12 +11,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from bs4 import BeautifulSoup
 from filelock import FileLock
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, sync_playwright
 
@@ -77,6 +79,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pages(site: Path, book: dict) -> list[Path]:
     """The HTML page of every chapter, the preface first."""
     return [site / Path(page).with_suffix(".html") for page in load("site/adapt.py").pages(book)]
+
+
+@cache
+def tree(page: Path) -> BeautifulSoup:
+    """Return a page of the site, parsed once: tests read it and leave it as it is."""
+    return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
 
 
 @dataclass

@@ -16,6 +16,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 import tssbook
+from tests.site.conftest import tree
 
 ROOT = Path(__file__).resolve().parents[2]
 Script = Callable[[str], ModuleType]
@@ -41,11 +42,6 @@ PLACES = {
     "tssbook.training.fit": "training.html#fit",
     "tssbook.training.predict": "training.html#predict",
 }
-
-
-def tree(page: Path) -> BeautifulSoup:
-    """Return a page of the site."""
-    return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
 
 
 @pytest.fixture(scope="module")

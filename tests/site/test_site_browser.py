@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from bs4 import BeautifulSoup
 from matplotlib.image import imread
 from playwright.sync_api import Locator, Page, TimeoutError
 
-from tests.site.conftest import PHONE, WIDE, Visit, serious
+from tests.site.conftest import PHONE, WIDE, Visit, serious, tree
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -126,6 +125,20 @@ def test_pages_load_fit_and_are_accessible(visit: Visit, site: Path, pages: list
     assert faults == []
 
 
+@pytest.mark.parametrize("visit", [{"viewport": PHONE}], ids=["phone"], indirect=True)
+def test_a_box_fades_until_its_end_is_seen(visit: Visit) -> None:
+    """So that no column of a table is missed; the keyboard reaches the box and scrolls it."""
+    visit.open("chapters/01-toy-cnn.html")
+    box = visit.page.locator("main .tss-more:visible").first
+    box.evaluate("box => { box.id = 'wide'; box.focus(); }")
+    assert visit.page.evaluate("document.activeElement.id") == "wide"
+    box = visit.page.locator("#wide")
+    box.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
+    visit.page.wait_for_function("!document.querySelector('#wide').matches('.tss-more')")
+    box.evaluate("box => { box.scrollLeft = 0; }")
+    visit.page.wait_for_function("document.querySelector('#wide').matches('.tss-more')")
+
+
 @pytest.mark.parametrize(
     "visit", [{"color_scheme": scheme} for scheme in ("light", "dark")], indirect=True
 )
@@ -203,7 +216,7 @@ def test_math_is_typeset(pages: list[Path]) -> None:
     """Formulas are MathML, which browsers draw; no TeX is left to read, nor a script for it."""
     drawn = 0
     for path in pages:
-        page = BeautifulSoup(path.read_bytes(), "html.parser")
+        page = tree(path)
         formulas = [formula.get_text() for formula in page.select("main math")]
         drawn += len(formulas)
         assert not [text for text in formulas if "\\" in text or "$" in text]

@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup
 
+from tests.site.conftest import tree
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # Attributes that name a file. Only <a href> may leave the site.
@@ -22,26 +24,27 @@ CSS_URL = re.compile(r"""url\(\s*['"]?([^'")]+)['"]?\s*\)|@import\s+['"]([^'"]+)
 JUNK = re.compile(r":::|\{#|\[@|\[![A-Z]+\]|@(?:fig|tbl|sec|eq)-|```|\]\(|\{\w+\}`|\*\*\w|\$\$")
 
 
-@cache
-def parse(page: Path) -> BeautifulSoup:
-    """Return a page as a tree."""
-    return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
-
-
 def html_pages(site: Path) -> list[Path]:
     """Return every page of the site, those of the engine (search) too."""
     found = [p for p in sorted(site.rglob("*.html")) if "_static" not in p.parts]
     return [p for p in found if "site_libs" not in p.parts]
 
 
+@cache
+def places(page: Path) -> set[str]:
+    """Return what a link to a page may name after its #."""
+    ids = {element["id"] for element in tree(page).find_all(id=True)}
+    return ids | {link["name"] for link in tree(page).find_all("a", attrs={"name": True})}
+
+
 def names(page: Path) -> list[tuple[str, str]]:
     """Return ``(tag, address)`` of every file or page that `page` names."""
-    tree = parse(page)
-    found = [(t, e[a]) for t, a in NAMING.items() for e in tree.find_all(t) if e.get(a)]
-    for element in tree.find_all(srcset=True):
+    read = tree(page)
+    found = [(t, e[a]) for t, a in NAMING.items() for e in read.find_all(t) if e.get(a)]
+    for element in read.find_all(srcset=True):
         found += [(element.name, part.split()[0]) for part in element["srcset"].split(",")]
-    styles = [s.get_text() for s in tree.find_all("style")]
-    styles += [e["style"] for e in tree.find_all(style=True)]
+    styles = [s.get_text() for s in read.find_all("style")]
+    styles += [e["style"] for e in read.find_all(style=True)]
     return found + [("style", a or b) for text in styles for a, b in CSS_URL.findall(text)]
 
 
@@ -60,10 +63,8 @@ def broken(site: Path, page: Path, address: str) -> str | None:
     if not target.is_relative_to(site) or not target.is_file():
         return f"{page.relative_to(site)}: {address} is not in the site"
     anchor = unquote(parts.fragment)
-    if anchor and target.suffix == ".html":
-        tree = parse(target)
-        if tree.find(id=anchor) is None and tree.find("a", attrs={"name": anchor}) is None:
-            return f"{page.relative_to(site)}: {address}: the page has no such place"
+    if anchor and target.suffix == ".html" and anchor not in places(target):
+        return f"{page.relative_to(site)}: {address}: the page has no such place"
     return None
 
 
@@ -98,7 +99,7 @@ def outside_faults(site: Path) -> list[str]:
 def image_faults(page: Path) -> list[str]:
     """Return the images of a page without a real alternative text (a file's name is none)."""
     faults = []
-    for image in parse(page).find_all("img"):
+    for image in tree(page).find_all("img"):
         alt = (image.get("alt") or "").strip()
         if len(alt) < 4 or re.search(r"\.(png|svg|jpe?g)$|^data:|_images/", alt):
             faults.append(f"{page.name}: image {image.get('src', '')[:60]} has alt text {alt!r}")
@@ -107,7 +108,7 @@ def image_faults(page: Path) -> list[str]:
 
 def prose(page: Path) -> str:
     """Return the text of a page's main part without code, output, math and scripts."""
-    main = BeautifulSoup(str(parse(page).find("main")), "html.parser")
+    main = BeautifulSoup(str(tree(page).find("main")), "html.parser")
     for element in main.find_all(["pre", "code", "script", "style", "math"]):
         element.decompose()
     for element in main.find_all(class_=re.compile(r"^(math|output|cell-output|sourceCode)")):
@@ -118,7 +119,7 @@ def prose(page: Path) -> str:
 
 def page_faults(page: Path) -> list[str]:
     """Return what is wrong with one page: its heading, its images, markup left as text."""
-    heads = [h.get_text(strip=True) for h in parse(page).find_all("h1")]
+    heads = [h.get_text(strip=True) for h in tree(page).find_all("h1")]
     faults = [] if len(heads) == 1 else [f"{page.name}: {len(heads)} h1 headings: {heads}"]
     text = prose(page)
     for match in JUNK.finditer(text):
@@ -139,10 +140,10 @@ def test_every_chapter_has_a_page_that_the_preface_links(site: Path, pages: list
 
 def test_pages_say_what_they_are(pages: list[Path], book: dict) -> None:
     """The preface has the title of the book, once, and a description; chapters name both."""
-    titles = [parse(page).title.get_text(strip=True) for page in pages]
+    titles = [tree(page).title.get_text(strip=True) for page in pages]
     assert titles[0].count(book["title"]) == 1
     assert all(book["title"] in title and title != book["title"] for title in titles[1:])
-    (described,) = parse(pages[0]).find_all("meta", attrs={"name": "description"})
+    (described,) = tree(pages[0]).find_all("meta", attrs={"name": "description"})
     assert described["content"] == book["description"]
 
 
@@ -159,7 +160,7 @@ def test_nothing_is_loaded_from_another_host(site: Path) -> None:
 def test_every_page_has_a_policy_before_anything_it_loads(site: Path) -> None:
     """No other host, no code but files of the site and what stood in the page, no text as code."""
     for page in html_pages(site):
-        (meta,) = parse(page).find_all("meta", attrs={"http-equiv": "Content-Security-Policy"})
+        (meta,) = tree(page).find_all("meta", attrs={"http-equiv": "Content-Security-Policy"})
         rules = {rule.split()[0]: rule.split()[1:] for rule in meta["content"].split(";")}
         assert rules["default-src"] == ["'none'"]
         assert rules["style-src"] == ["'self'", "'unsafe-inline'"]
@@ -173,7 +174,7 @@ def test_every_page_has_a_policy_before_anything_it_loads(site: Path) -> None:
 def test_links_to_a_new_tab_hand_nothing_over(site: Path) -> None:
     """Neither this tab (noopener) nor its address (noreferrer)."""
     for page in html_pages(site):
-        for link in parse(page).find_all(["a", "area", "form"], target=True):
+        for link in tree(page).find_all(["a", "area", "form"], target=True):
             assert {"noopener", "noreferrer"} <= set(link.get("rel", [])), f"{page.name}: {link}"
 
 
@@ -195,11 +196,11 @@ def test_code_can_be_folded_and_captions_are_shown(site: Path, pages: list[Path]
         ]
         captions = sum("image/png" in out.get("data", {}) for out in figures)
         folded = sum(cell["metadata"].get("code-fold") in (True, "hide") for cell in cells)
-        shown = len(parse(page).find_all("figcaption"))
+        shown = len(tree(page).find_all("figcaption"))
         # Quarto sets the caption of an output that is no image as a plain paragraph.
-        shown += len(parse(page).select(".cell-output-display > .tss-vega ~ p:last-child"))
+        shown += len(tree(page).select(".cell-output-display > .tss-vega ~ p:last-child"))
         assert shown == captions
-        assert len(parse(page).select("details.above-input, details.code-fold")) >= folded
+        assert len(tree(page).select("details.above-input, details.code-fold")) >= folded
 
 
 def test_the_checks_find_planted_faults(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 from bs4 import BeautifulSoup
 
+from tests.site.conftest import tree
 from tests.site.test_site_build import small_book
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,11 +25,6 @@ WORDS = {
     "batch norm": {"text": "A layer."},
     "TSS": {"text": "A place.", "forms": ["start site"]},
 }
-
-
-def tree(page: Path) -> BeautifulSoup:
-    """Return a page of the site."""
-    return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
 
 
 @pytest.fixture(scope="module")

@@ -146,12 +146,12 @@ def matched(
     raise Fault(otherwise)
 
 
-def predicted(model: nn.Module, x: Tensor, batch_size: int = 32) -> Any:
+def predicted(model: nn.Module, x: Tensor, batch_size: int = 16) -> Any:
     """Ask a model as :func:`tssbook.training.predict` does; it may write into its input."""
     return predict(model, x.detach().clone(), batch_size=batch_size)
 
 
-def answered(name: str, model: nn.Module, x: Tensor, batch_size: int = 32) -> Any:
+def answered(name: str, model: nn.Module, x: Tensor, batch_size: int = 16) -> Any:
     """Ask a model that is a part of the answer; refuse it where it fails."""
     try:
         return predicted(model, x, batch_size)

@@ -80,7 +80,7 @@ def attribute(
     *,
     seed: int,
     n_shuffles: int = 20,
-    batch_size: int = 32,
+    batch_size: int = 16,
     device: str | torch.device | None = None,
     progress: bool = False,
 ) -> Attributions:

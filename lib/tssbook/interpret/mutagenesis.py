@@ -53,7 +53,7 @@ def ism(
     *,
     start: int = 0,
     end: int | None = None,
-    batch_size: int = 32,
+    batch_size: int = 16,
     device: str | torch.device | None = None,
     progress: bool = False,
 ) -> Tensor | tuple[Tensor, ...]:

@@ -62,7 +62,7 @@ def score_variants(
     *,
     func: Func | str | None = None,
     length: int | None = None,
-    batch_size: int = 32,
+    batch_size: int = 16,
     device: str | torch.device | None = None,
     progress: bool = False,
 ) -> pd.DataFrame | Path:

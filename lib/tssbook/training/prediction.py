@@ -29,7 +29,7 @@ def predict(
     x: Tensor,
     *,
     func: Callable[[nn.Module, Tensor], Tensor | tuple[Tensor, ...]] | None = None,
-    batch_size: int = 32,
+    batch_size: int = 16,
     device: str | torch.device | None = None,
     progress: bool = False,
 ) -> Tensor | tuple[Tensor, ...]:
