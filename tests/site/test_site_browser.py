@@ -134,9 +134,9 @@ def test_a_box_fades_until_its_end_is_seen(visit: Visit) -> None:
     assert visit.page.evaluate("document.activeElement.id") == "wide"
     box = visit.page.locator("#wide")
     box.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
-    visit.page.wait_for_function("!document.querySelector('#wide').matches('.tss-more')")
+    visit.page.wait_for_function("() => !document.querySelector('#wide').matches('.tss-more')")
     box.evaluate("box => { box.scrollLeft = 0; }")
-    visit.page.wait_for_function("document.querySelector('#wide').matches('.tss-more')")
+    visit.page.wait_for_function("() => document.querySelector('#wide').matches('.tss-more')")
 
 
 @pytest.mark.parametrize(
