@@ -87,6 +87,11 @@ def tree(page: Path) -> BeautifulSoup:
     return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
 
 
+# The page of lost links has no script.
+SEEN = """() => !document.querySelector("script[src*='book.js']")
+  || document.querySelector("main").dataset.measured === "yes" """
+
+
 @dataclass
 class Visit:
     """An open page and what went wrong on it."""
@@ -99,7 +104,7 @@ class Visit:
     def open(self, address: str) -> None:
         """Open a page of the site and wait until the book's script has seen all of it."""
         self.page.goto(self.base + address, wait_until="load")
-        self.page.locator("main[data-measured=yes]").wait_for(state="attached")
+        self.page.wait_for_function(SEEN)
 
     def live(self, name: str, given: Any) -> Locator:
         """Open a page that holds one live figure and nothing else; return its place."""
