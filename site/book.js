@@ -39,7 +39,8 @@
 
   // A box that scrolls fades at its right edge until its end is seen: no column is missed.
   function fadeWhereMoreIs(box) {
-    if (!box.matches(SCROLLERS) || box.querySelector("figcaption, img")) return; // nor a caption
+    if (!box.matches(SCROLLERS)) return;
+    if (box.querySelector("figcaption, img")) return; // a caption would fade with its picture
     box.classList.toggle("tss-more", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
   }
 

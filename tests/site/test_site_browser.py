@@ -61,7 +61,8 @@ LIGHT_PICTURES = """async () => {
     for (let i = 0; i < data.length; i += 4) {
       light.push((0.2126 * data[i] + 0.7152 * data[i + 1] + 0.0722 * data[i + 2]) / 255);
     }
-    if (light.sort()[light.length / 2] > 0.35) faults.push(picture.outerHTML.slice(0, 120));
+    const median = light.sort((a, b) => a - b)[light.length / 2];
+    if (median > 0.35) faults.push(picture.outerHTML.slice(0, 120));
   }
   return faults;
 }"""
