@@ -28,7 +28,7 @@
 
   // Wide tables and drawings scroll inside a box of their own.
   function boxWideThings(page) {
-    page.querySelectorAll("table, img[width]").forEach(function (thing) {
+    page.querySelectorAll("table, img[width]:not(.tss-cover)").forEach(function (thing) {
       if (thing.closest(".pst-scrollable-table-container, .tss-scroll, .cell_output, .cell-output-display")) return;
       var box = document.createElement("div");
       box.className = "tss-scroll";

@@ -1,4 +1,4 @@
-"""Draw the figure of the first page, `front.png`, and the card for links to the book, `card.png`.
+"""Draw the first page's figure `front.png`, the book's `cover.png`, and `card.png` for links to it.
 
 ``python site/draw_front.py``. One promoter of a chromosome that the networks never saw: reads as
 measured, the prediction of Chapter 4's three yeast networks, and the letters that decided it. It
@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import logomaker
 import matplotlib.pyplot as plt
+import pandas as pd
 import torch
 
 from tssbook import metrics
@@ -17,6 +19,7 @@ from tssbook.data import LENGTH, OUTPUT, extract, yeast
 from tssbook.interpret import attribute
 from tssbook.models import FastProCapNet, ProCapNet, describe, procapnet
 from tssbook.pages import plots
+from tssbook.pages.colours import LINE, MEASURED, MODEL, PALE
 from tssbook.sequence import one_hot_codes
 from tssbook.training import predict
 
@@ -26,7 +29,8 @@ SEEDS = 17, 18, 19
 FIRST, LAST = -100, 60  # drawn around the main start
 PANELS = (-85, -59), (-18, 8)  # drawn as letters: 26 each, so that a phone can show them
 NEAR = slice(OUTPUT // 2 - 250, OUTPUT // 2 + 50)  # around the ATG: where r is taken
-MEASURED, PREDICTED, BOX = "#505050", "#2060b8", "#f0ece2"
+NIGHT = "#10233f"  # the cover's paper
+ON_NIGHT = {"A": "#35c9a5", "C": "#6fb4f2", "G": "#e5b04a", "T": "#f07f92"}  # as on dark pages
 
 
 def explain() -> dict:
@@ -62,23 +66,49 @@ def draw(found: dict, size: tuple[float, float], dpi: int, path: Path) -> None:
     plots.set_style()
     start, tops = found["start"], [1.5, 1, 1]
     fig, (tracks, *logos) = plt.subplots(3, 1, figsize=size, height_ratios=tops)
-    for name, sign, colour in (("measured", 1, MEASURED), ("predicted", -1, PREDICTED)):
+    for name, sign, colour in (("measured", 1, MEASURED), ("predicted", -1, MODEL)):
         heights = 100 * found[name][start + FIRST : start + LAST]
         tracks.vlines(range(FIRST, LAST), 0, sign * heights, color=colour, lw=1.8)
         tracks.text(FIRST + 2, sign * 22, name, color=colour, va="center", weight="bold")
-    tracks.axhline(0, color="#909090", lw=0.8)
+    tracks.axhline(0, color=LINE, lw=0.8)
     tracks.set(xlim=(FIRST, LAST), ylim=(-31, 31), ylabel="% of reads")
     tracks.set_yticks([-30, -15, 0, 15, 30], [30, 15, 0, 15, 30])
     middle = start + (LENGTH - OUTPUT) // 2
     top = float(found["contributions"].max()) * 1.08
     low = min(0.0, float(found["contributions"].min()) * 1.08)
     for (a, b), ax in zip(PANELS, logos, strict=True):
-        tracks.axvspan(a, b, color=BOX, zorder=-1)
-        ax.set_facecolor(BOX)
+        tracks.axvspan(a, b, color=PALE, zorder=-1)
+        ax.set_facecolor(PALE)
         plots.logo(found["contributions"][:, middle + a : middle + b], ax, first=a)
         ax.set(ylim=(low, top), xlim=(a - 0.5, b - 0.5), ylabel="contribution")
     logos[-1].set_xlabel("bases from the main start of transcription")
     fig.savefig(path, dpi=dpi, metadata={"Software": None})
+    plt.close(fig)
+
+
+def cover(found: dict, path: Path) -> None:
+    """Draw the cover, 900 x 1200: below the title the DNA, and the starts that rise from it."""
+    plots.set_style()
+    fig = plt.figure(figsize=(6, 8), facecolor=NIGHT, layout="none")
+    fig.text(0.08, 0.86, "From Sequence\nto Start Site", size=33, weight="bold", color="white",
+             va="center", linespacing=1.25)  # fmt: skip
+    fig.text(0.08, 0.725, "Deep learning of transcription\ninitiation, hands on", size=16,
+             color="#c8d4e6", va="center", linespacing=1.4)  # fmt: skip
+    start, (a, b) = found["start"], PANELS[1]
+    starts = fig.add_axes((0.08, 0.32, 0.84, 0.33))
+    places, near = range(a, b), slice(start + a, start + b)
+    starts.bar(places, found["measured"][near], 0.4, color="white")
+    starts.bar(places, -found["predicted"][near], 0.4, color="#e08ccb")
+    starts.set(xlim=(a - 0.5, b - 0.5))
+    letters = fig.add_axes((0.08, 0.06, 0.84, 0.24))
+    middle = start + (LENGTH - OUTPUT) // 2
+    shown = found["contributions"][:, middle + a : middle + b].clamp(min=0)
+    table = pd.DataFrame(shown.T.numpy(), index=places, columns=list(ON_NIGHT))
+    logomaker.Logo(table, ax=letters, color_scheme=ON_NIGHT, show_spines=False)
+    letters.set(xlim=(a - 0.5, b - 0.5))
+    for ax in (starts, letters):
+        ax.axis("off")
+    fig.savefig(path, dpi=150, metadata={"Software": None})
     plt.close(fig)
 
 
@@ -99,6 +129,7 @@ def card(path: Path) -> None:
 if __name__ == "__main__":
     shown = explain()
     draw(shown, (5.4, 4.9), 200, SITE / "front.png")
+    cover(shown, SITE / "cover.png")
     card(SITE / "card.png")
     print({name: shown[name] for name in ("reads", "r")}, dict(shown["gene"]))
     for name in ("measured", "predicted"):

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tssbook.pages.colours import BASE_COLOURS, MODEL
+
 WIDTH, ROW, TOP, PAD = 720, 176, 44, 24
 COLOURS = {"filter": "#cfe3f7", "mix": "#e7e7e7", "head": "#d4efd2"}
-BASES = {"A": "#1b7f3b", "C": "#1f5fbf", "G": "#b26a00", "T": "#c0272d"}
 SEQUENCE = "GATTACAT"
 
 
@@ -38,7 +39,7 @@ def arrow(x0: float, y0: float, x1: float, y1: float) -> str:
 def sequence(y: float, length: str) -> str:
     """Return the input, eight letters wide, with its real length below."""
     letters = "".join(
-        text(30 + 14 * i, y + 5, base, 17, f'fill="{BASES[base]}" font-weight="bold"')
+        text(30 + 14 * i, y + 5, base, 17, f'fill="{BASE_COLOURS[base]}" font-weight="bold"')
         for i, base in enumerate(SEQUENCE)
     )
     return letters + text(79, y + 27, length)
@@ -57,7 +58,7 @@ def tracks(y: float, count: int, labels: list[str]) -> str:
         base, up = y + 7 * i, 5 if i % 2 else 8
         drawn.append(
             f'<path d="M605 {base}h{38 + 3 * (i % 3)}l3 -{up}l3 {up}h6l2 -{up / 2}l2 {up / 2}'
-            f'H695" stroke="#1d4e89" stroke-width="1.5" fill="none"/>'
+            f'H695" stroke="{MODEL}" stroke-width="1.5" fill="none"/>'
         )
     below = y + 7 * count + 14
     return "".join(drawn) + "".join(text(650, below + 18 * i, s) for i, s in enumerate(labels))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from itertools import combinations
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from tools.notebooks import notebook_paths, read
 from tssbook.pages import colours, plots
 
 # How linear RGB looks to people without red or green cones (Machado et al. 2009, severity 1).
@@ -90,3 +93,16 @@ def test_the_style_takes_them() -> None:
     with mpl.rc_context():
         plots.set_style()
         assert mpl.rcParams["axes.prop_cycle"].by_key()["color"] == list(colours.SERIES)
+
+
+NAMED = r"tab:\w+|C\d|red|blue|green|orange|purple|gr[ae]y"
+OWN = re.compile(rf"""#[0-9a-f]{{6}}\b|["']({NAMED})["']""")
+
+
+@pytest.mark.parametrize(
+    "path", notebook_paths(), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_pages_have_no_colours_of_their_own(path: Path) -> None:
+    """Not the two strands in one chapter's blue and red, and in another's blue and orange."""
+    code = [cell.source for cell in read(path).cells if cell.cell_type == "code"]
+    assert [found[0] for source in code for found in OWN.finditer(source)] == []
