@@ -7,6 +7,9 @@ PORT = 8000
 WORKERS = 2
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
+# What Python compiles is kept, also where a machine's settings say otherwise: tools/venv.sh relies on it.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help book serve test quick attack coverage notebooks lint bench lock clean
 
 help:
