@@ -39,8 +39,8 @@ def test_squared_errors_end_in_silence(solutions):
     assert table.loc["KL", "profile r"] > 0.2
     assert not table.loc["MSE", "profile r"] > 0.2
     assert table.loc["MSE", "mean"] < 0.1 * table.loc["measured", "mean"]
-    silent, trained = table.loc[["all zero", "MSE"], "mean squared error"]
-    assert trained > 0.9 * silent
+    silent, *trained = table.loc[["all zero", "MSE", "KL"], "mean squared error"]
+    assert min(trained) > 0.9 * silent
 
 
 def test_peak_follows_the_box(solutions):
@@ -50,6 +50,5 @@ def test_peak_follows_the_box(solutions):
 
 def test_a_lower_rate_leaves_some_shape(solutions):
     table = solutions["tried_table"]
-    low = table.loc["rate 0.0005"]
-    assert low["profile r"] < 0.2
-    assert low["mean"] < 0.5 * solutions["squares_table"].loc["measured", "mean"]
+    by_divergence = solutions["squares_table"].loc["KL", "profile r"]
+    assert 0.05 < table.loc["rate 0.0005", "profile r"] < 0.4 * by_divergence
