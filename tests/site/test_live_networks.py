@@ -129,13 +129,11 @@ def test_a_chain_of_edits_ends_where_pytorch_starts_anew(
 ) -> None:
     """For 20 sequences, 200 edits each. Each edit builds on those before it, so an error of any of
     them is still there at the end, where all is compared; and at one random place on the way.
-    The yeast networks are the same code with other weights: five sequences.
     """
     kind, length = NETWORKS[name]
-    wholes = sequences()[: 5 if "yeast" in name else N_SEQUENCES]
     evaluate = say(name)
     found, changed = [], []
-    for i, whole in enumerate(wholes):
+    for i, whole in enumerate(sequences()):
         sequence, edits = middle(whole, length), random_edits(length, seed=i)
         stops = [int(np.random.default_rng(i).integers(1, N_EDITS)), N_EDITS]
         found += evaluate(CHAIN, [sequence, edits, stops])
@@ -145,7 +143,7 @@ def test_a_chain_of_edits_ends_where_pytorch_starts_anew(
             letters[start : start + len(word)] = word
             if k in stops:
                 changed.append("".join(letters))
-    assert len(found) == 3 * len(wholes)
+    assert len(found) == 3 * N_SEQUENCES
     wanted = outputs(kind.from_pretrained(name), one_hot(changed))
     for j, part in enumerate(wanted):
         assert_agree(np.stack([unpacked(said[j]) for said in found]), part)
