@@ -102,7 +102,7 @@ GIVEN: dict[str, dict[str, str]] = {
         "Ensembl 96": "a release of the annotation",
         "Policastro et al., 2020": "the year of a reference",
         "Cvetesic et al., 2018": "the year of a reference",
-        "to 49 behind it": "the window of 300 bases ends at +49",
+        "to 49 downstream": "the window of 300 bases ends at +49",
         "more than half of its length": "the rule of `shadowed`",
         "One locus in three tracks": "the figure has three",
         "the 41 bases shown": "20 to either side and the start itself",
