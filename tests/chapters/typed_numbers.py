@@ -69,6 +69,9 @@ GIVEN: dict[str, dict[str, str]] = {
         "come in 625 pieces, so more than 625 cores": "40,000 / 64, both in the code",
         "reads 2,114 bp and predicts 1,000": "ProCapNet's windows",
     },
+    "solutions/02-promoter-expression.ipynb": {
+        "The exercise takes 500": "what the exercise of Chapter 2 asks for"
+    },
     "chapters/appendix-shell.ipynb": {"130 after Ctrl-C": "the shells' exit code for it"},
     "chapters/03-puffin.ipynb": {
         "an SP 45 to 85 bases away": "a rule of the simulator (harder.py)",
